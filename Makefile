@@ -1,0 +1,47 @@
+# Two commands do everything: `make book` and `make test`. Each sets up what it needs; a second run is quick.
+
+VENV := .venv
+PY := $(VENV)/bin/python
+OUT ?= out/smollm2-2bit
+PROMPT ?= The capital of France is
+
+.DEFAULT_GOAL := help
+.PHONY: help env book test check demo bench notebooks clean distclean
+
+help: ## show this list
+	@echo "llvq_mini: Leech lattice vector quantization, from the Golay code to a 2-bit language model"
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+env: ## set up .venv with the pinned packages, the embedded model and its text
+	@.ci/setup
+
+book: env ## execute the chapters and build book/_build/html/index.html
+	@$(PY) book/_tools/build.py
+
+test: book ## run every test, the browser tests of the built book included
+	@.ci/chromium --install >/dev/null || true
+	@$(PY) -m pytest
+
+check: env ## lint, types, layers and the fast tests (under two minutes)
+	@$(PY) -m ruff check .
+	@$(PY) -m mypy
+	@$(VENV)/bin/lint-imports --no-cache
+	@$(PY) -m pytest -q -m "not slow and not browser"
+
+demo: env ## quantize the embedded model to 2 bits a weight and let it talk
+	@test -e $(OUT) || $(VENV)/bin/llvq quantize embedded -o $(OUT) --bits 2
+	@$(VENV)/bin/llvq inspect $(OUT)
+	@$(VENV)/bin/llvq generate $(OUT) "$(PROMPT)"
+
+bench: env ## rerun the benchmarks; their JSON goes to benchmarks/results
+	@for script in benchmarks/*.py; do $(PY) $$script || exit 1; done
+
+notebooks: env ## write notebooks/*.ipynb anew from the chapters
+	@$(PY) book/_tools/notebooks.py
+
+clean: ## remove what was built, keep .venv
+	rm -rf book/_build build dist out *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find llvq_mini tests book benchmarks -name __pycache__ -type d -exec rm -rf {} +
+
+distclean: clean ## remove .venv too
+	rm -rf $(VENV)
