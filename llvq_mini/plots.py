@@ -1,12 +1,13 @@
 """Figures of one style, legible on a light and on a dark page.
 
-Matplotlib draws in a fixed palette; `show` turns a finished figure into inline SVG and replaces each palette color by
-a CSS variable with that color as fallback. The book's style sheet (book/_static/llvq/llvq.css) gives the variables one
-value for the light and one for the dark theme, so the same figure follows the reader's choice, scales without blur,
-and needs no second copy. In a plain notebook, where no variable is set, the fallback colors stand on a white card.
+Matplotlib draws in a fixed palette; `show` turns a finished figure into inline SVG and replaces each palette
+color by a CSS variable with that color as fallback. The book's style sheet (book/_static/llvq/llvq.css) gives
+the variables one value for the light and one for the dark theme, so the same figure follows the reader's
+choice, scales without blur, and needs no second copy. In a plain notebook, where no variable is set, the
+fallback colors stand on a white card.
 
-The palette is told apart by color-blind readers and has a contrast of at least 3:1 on its background in both themes;
-lines should differ in marker or dash as well (`STYLES`).
+The palette is told apart by color-blind readers and has a contrast of at least 3:1 on its background in both
+themes; lines should differ in marker or dash as well (`STYLES`).
 
 What this module does not do: it draws no particular figure, and nothing in the library below imports it.
 Tests: tests/test_plots.py.
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+from cycler import cycler
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -48,7 +50,10 @@ SERIES = ("blue", "orange", "green", "purple", "red", "teal")
 STYLES = tuple(
     {"color": COLORS[name], "marker": marker, "linestyle": dash}
     for name, marker, dash in zip(
-        SERIES, ("o", "s", "^", "D", "v", "P"), ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1))), strict=True
+        SERIES,
+        ("o", "s", "^", "D", "v", "P"),
+        ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1))),
+        strict=True,
     )
 )
 
@@ -70,7 +75,7 @@ _RC: dict[str, Any] = {
     "axes.axisbelow": True,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.prop_cycle": mpl.cycler(color=[COLORS[name] for name in SERIES]),
+    "axes.prop_cycle": cycler(color=[COLORS[name] for name in SERIES]),
     "grid.color": COLORS["grid"],
     "grid.linewidth": 0.8,
     "text.color": COLORS["ink"],
@@ -87,16 +92,19 @@ _RC: dict[str, Any] = {
     "mathtext.fontset": "dejavusans",
     "image.cmap": "viridis",
     "svg.fonttype": "path",
-    "svg.hashsalt": "llvq_mini",  # ids of clip paths then depend on the drawing alone: equal runs give equal pages
+    "svg.hashsalt": "llvq_mini",  # ids then depend on the drawing alone: equal runs give equal pages
 }
 
 
 def use_style() -> None:
     """Set Matplotlib's defaults to the book's style. Call it once, before the first figure."""
-    mpl.rcParams.update(_RC)
+    for key, value in _RC.items():
+        mpl.rcParams[key] = value
 
 
-def figure(rows: int = 1, cols: int = 1, width: float = 7.0, height: float = 3.8, **kwargs: Any) -> tuple[Figure, Any]:
+def figure(
+    rows: int = 1, cols: int = 1, width: float = 7.0, height: float = 3.8, **kwargs: Any
+) -> tuple[Figure, Any]:
     """A new figure in the book's style and its axes.
 
     Args:
@@ -112,7 +120,7 @@ def figure(rows: int = 1, cols: int = 1, width: float = 7.0, height: float = 3.8
 
 
 class Picture:
-    """A finished figure as inline SVG that follows the page's theme; a notebook cell shows it as its last line."""
+    """A finished figure as inline SVG that follows the page's theme; make it a cell's last line."""
 
     def __init__(self, svg: str, alt: str) -> None:
         self.svg = svg
@@ -137,7 +145,7 @@ def show(fig: Figure, alt: str) -> Picture:
         ValueError: `alt` is empty.
     """
     if not alt.strip():
-        raise ValueError(f"Argument 'alt' must describe the figure for a screen reader, got {alt!r}; say what it shows")
+        raise ValueError(f"Argument 'alt' must describe the figure, got {alt!r}; say what it shows")
     buffer = io.StringIO()
     # hashsalt makes the ids reproducible and an absent date keeps two builds identical
     with mpl.rc_context({"svg.fonttype": "path", "svg.hashsalt": "llvq_mini"}):
@@ -147,7 +155,7 @@ def show(fig: Figure, alt: str) -> Picture:
 
 
 def _themed(svg: str, alt: str) -> str:
-    """Matplotlib's SVG file made fit for a page: no XML prolog, unique ids, palette colors as CSS variables."""
+    """Matplotlib's SVG file made fit for a page: no prolog, unique ids, palette colors as variables."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     # its style sheet would apply to every SVG of the page; the root's style attribute below takes its place
