@@ -1,0 +1,149 @@
+"""Exact search in the Leech lattice: nearest direction, nearest point of a ball, nearest point.
+
+All three are list decoding with a certificate.  Take a target y and a squared radius R2 and list every lattice point v
+with |y - v|^2 < R2 (there are two to five of them when R2 is about 14); keep the best.  Whatever beats the best one
+found must itself lie within a radius that follows from the best score, so once R2 has reached that radius the answer
+is proved.  With x the block, b its best score so far and y = t x (|x| = 1 for directions):
+
+    direction, shells of norms n:   |t x - v|^2 < t^2 (1 - b^2) + max_n (sqrt(n) - t b)^2
+    ball of norms n <= N, t <= 1:   |t x - v|^2 < t^2 |x|^2 - t b + (1 - t) N       b = max 2<x,v> - |v|^2
+    whole lattice, t = 1:           |x - v|^2   < |x|^2 - b
+
+How the list is made is the business of _listing.py.  This module chooses targets, groups of shells and radii, and
+decides between candidates.  Decisions are made in float64 on one formula, so that every implementation returns the
+same point: the dot product is summed over the coordinates in order, without fused operations;
+
+    score = <x, v> / sqrt(|v|^2)   or   2 <x, v> - |v|^2;   the larger score wins, among equal scores the smaller
+    shell, then the vector that is larger at the first coordinate where the two differ.
+
+Blocks are scaled by a power of two beforehand, so tiny and huge inputs lose nothing.  A plain class-by-class search,
+about a thousand times slower, is in reference.py.  Source of the class-by-class idea: Adoul and Barth, IEEE Trans.
+Inf. Theory 34 (1988); the certificate is derived in the chapter "Searching exactly".  Tests: tests/test_search.py.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from llvq_mini import _listing
+from llvq_mini._parallel import over_rows
+
+MAX_SHELL = 33
+"""Largest supported shell cap: the largest ball whose points are counted by 64-bit integers."""
+
+
+class Group(NamedTuple):
+    """Consecutive shells searched with one target: length t of the target, first and last shell."""
+
+    t: float
+    low: int
+    high: int
+
+
+@cache
+def groups(max_shell: int) -> tuple[Group, ...]:
+    """The groups of shells 2 ... max_shell, outermost first, for `nearest_direction`.
+
+    A group spans at most 2.6 in sqrt(|v|^2), which keeps its certificate near the distance of the nearest lattice
+    point; t makes the two ends of the span equally costly at the usual angle (squared error about 13).
+    """
+    found, high = [], max_shell
+    while high >= 2:
+        low = high
+        while low > 2 and 4 * (high**0.5 - (low - 1) ** 0.5) <= 2.6:
+            low -= 1
+        middle = 2 * (high**0.5 + low**0.5)
+        found.append(Group((middle * middle + 12.9) ** 0.5, low, high))
+        high = low - 1
+    return tuple(found)
+
+
+def _check_shell(max_shell: int, lowest: int) -> None:
+    if not isinstance(max_shell, int | np.integer) or not lowest <= max_shell <= MAX_SHELL:
+        raise ValueError(f"Argument 'max_shell' must be an integer in {lowest} ... {MAX_SHELL}, got {max_shell!r}.")
+
+
+def _blocks(x: ArrayLike) -> NDArray:
+    a = np.asarray(x)
+    if a.dtype not in (np.float32, np.float64):
+        raise TypeError(f"Argument 'x' must be float32 or float64, got dtype {a.dtype}; convert it first.")
+    if a.ndim != 2 or a.shape[1] != 24:
+        raise ValueError(f"Argument 'x' must have shape (n, 24), got {a.shape}.")
+    bad = np.flatnonzero(~np.isfinite(a).all(axis=1))
+    if bad.size:
+        raise ValueError(f"Argument 'x' must be finite; block {bad[0]} holds NaN or infinity ({bad.size} such blocks).")
+    return np.ascontiguousarray(a)
+
+
+def nearest_direction(x: ArrayLike, max_shell: int = 12, threads: int | None = None) -> NDArray[np.int8]:
+    """The lattice point of shells 2 ... max_shell with the largest cosine to each block, exactly.
+
+    Parameters
+    ----------
+    x : (n, 24) float32 or float64, any finite values.  A zero block has no direction; it gets (4, 4, 0, ..., 0).
+    max_shell : 2 ... 33.
+    threads : None for all processors.
+
+    Returns
+    -------
+    int8[n, 24], vectors in the sqrt(8)-scaled frame.  Raises TypeError, ValueError for unsuitable input.
+    """
+    _check_shell(max_shell, 2)
+    blocks = _blocks(x)
+    out = np.empty(blocks.shape, dtype=np.int8)
+    t, low, high = (np.array(column, dtype=np.float64) for column in zip(*groups(max_shell), strict=True))
+    sqrt_low, sqrt_high = 4 * np.sqrt(low), 4 * np.sqrt(high)
+    over_rows(
+        lambda s: _listing.directions(blocks[s], 16 * max_shell, t, sqrt_low, sqrt_high, out[s]), len(blocks), threads
+    )
+    return out
+
+
+def nearest_in_ball(
+    x: ArrayLike, max_shell: int = 13, scale: float = 1.0, threads: int | None = None
+) -> NDArray[np.int8]:
+    """The point v of the ball (origin and shells 2 ... max_shell) that minimizes |x - scale v|, exactly.
+
+    Parameters
+    ----------
+    x : (n, 24) float32 or float64, any finite values.
+    max_shell : 0 ... 33.  scale : positive; the unit of the integer frame.  threads : None for all processors.
+
+    Returns
+    -------
+    int8[n, 24].  Raises TypeError, ValueError for unsuitable input.
+    """
+    _check_shell(max_shell, 0)
+    if not (np.isfinite(scale) and scale > 0):
+        raise ValueError(f"Argument 'scale' must be a positive finite number, got {scale!r}.")
+    blocks = _blocks(x)
+    out = np.empty(blocks.shape, dtype=np.int8)
+    over_rows(lambda s: _listing.points(blocks[s], scale, 16 * max_shell, out[s]), len(blocks), threads)
+    return out
+
+
+def nearest_point(x: ArrayLike, threads: int | None = None) -> NDArray[np.int64]:
+    """The lattice point nearest to each block, in the whole lattice, exactly.
+
+    8 Z^24 is a sublattice, so the block is first reduced to [-4, 4]^24; ties are decided there (see above).
+
+    Parameters
+    ----------
+    x : (n, 24) float32 or float64 with |x_i| < 2^50.  threads : None for all processors.
+
+    Returns
+    -------
+    int64[n, 24].  Raises TypeError, ValueError for unsuitable input.
+    """
+    blocks = _blocks(x).astype(np.float64)
+    if blocks.size and np.abs(blocks).max() >= 2.0**50:
+        raise ValueError(f"Argument 'x' must stay below 2**50 in magnitude, got {np.abs(blocks).max():.6g}.")
+    translation = 8 * np.rint(blocks / 8)
+    residual = blocks - translation  # exact: both are multiples of the last place of x
+    out = np.empty(blocks.shape, dtype=np.int8)
+    over_rows(lambda s: _listing.points(residual[s], 1.0, _listing.UNBOUNDED, out[s]), len(blocks), threads)
+    return out + translation.astype(np.int64)
