@@ -57,7 +57,7 @@ STYLES = tuple(
     )
 )
 
-_RC: dict[str, Any] = {
+_RC: dict[Any, Any] = {
     "figure.facecolor": COLORS["card"],
     "figure.figsize": (7.0, 3.8),
     "figure.dpi": 110,

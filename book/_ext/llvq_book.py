@@ -1,0 +1,128 @@
+"""What the book needs beyond settings, as one Sphinx extension.
+
+1. Offline assets. MathJax is copied from its wheel, and the widgets of `llvq_mini.widgets` are wrapped from
+   ES modules into one classic script (a browser refuses to import modules from file://), into
+   book/_build/static at build time.
+2. Execution that follows the library. The cache of executed cells is keyed by their source; its folder here
+   is also keyed by a hash of the package and of the committed results, so a changed library runs every
+   chapter again.
+3. Widgets without a kernel. Notebooks run with LLVQ_STATIC_WIDGETS set: a widget then answers with HTML of
+   its own.
+4. Colab. The theme links to the .md source, which Colab cannot open; the button is pointed at
+   notebooks/*.ipynb.
+
+Tests: tests/test_book.py and tests/browser/.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from sphinx.application import Sphinx
+from sphinx.errors import ExtensionError
+
+ROOT = Path(__file__).resolve().parents[2]
+STATIC = ROOT / "book" / "_build" / "static"
+WIDGETS = ROOT / "llvq_mini" / "widgets"
+EXPORT = "export default { render };"
+#: what a page with formulas loads, below mathjax/static/mathjax/es5 in the wheel django-static-mathjax
+MATHJAX = ("tex-chtml.js", "a11y/assistive-mml.js", "input/tex/extensions", "output/chtml/fonts/woff-v2")
+
+
+def fingerprint(*patterns: str) -> str:
+    """Hex digest (16 digits) over names and contents of the repository's files that match `patterns`."""
+    digest = hashlib.sha256()
+    for path in sorted({path for pattern in patterns for path in ROOT.glob(pattern) if path.is_file()}):
+        digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0")
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:16]
+
+
+def library_fingerprint() -> str:
+    """Digest of all that a chapter's cells can see: the package, the results, the pinned packages."""
+    return fingerprint(
+        *("llvq_mini/**/*." + suffix for suffix in ("py", "js", "css")),
+        *("kernels/**/*", "benchmarks/results/**/*.json", "requirements*.txt", "constraints.txt"),
+    )
+
+
+def copy_mathjax(target: Path) -> None:
+    """Copy the used part of MathJax into `target`; nothing is done when it is already there.
+
+    Raises:
+        ExtensionError: the wheel django-static-mathjax is not installed.
+    """
+    try:
+        source = Path(str(files("mathjax"))) / "static" / "mathjax" / "es5"
+    except ModuleNotFoundError as error:
+        raise ExtensionError("MathJax (django-static-mathjax) is missing; run 'make env'") from error
+    for name in MATHJAX:
+        if (source / name).is_dir():
+            shutil.copytree(source / name, target / name, dirs_exist_ok=True)
+        else:
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source / name, target / name)
+
+
+def wrap_widgets(target: Path) -> None:
+    """Write all widget modules as one classic script, widget-modules.js, and their styles as widgets.css.
+
+    A widget module is self-contained: no import, and its last export is ``export default { render };``.
+
+    Raises:
+        ExtensionError: a module has no such export.
+    """
+    scripts = ["window.llvqWidgets = window.llvqWidgets || {};\n"]
+    for path in sorted(WIDGETS.glob("*.js")):
+        source = path.read_text(encoding="utf-8")
+        if EXPORT not in source:
+            raise ExtensionError(f"Widget {path.name} must end with {EXPORT!r}")
+        body = source.replace(EXPORT, f'window.llvqWidgets["{path.stem}"] = {{ render }};')
+        scripts.append(f"(function () {{\n{body}}})();\n")
+    target.mkdir(parents=True, exist_ok=True)
+    (target / "widget-modules.js").write_text("".join(scripts), encoding="utf-8")
+    styles = [path.read_text(encoding="utf-8") for path in sorted(WIDGETS.glob("*.css"))]
+    (target / "widgets.css").write_text("\n".join(styles), encoding="utf-8")
+
+
+def prepare(app: Sphinx, config: Any) -> None:
+    """Before anything is read: copy the assets, name the execution cache, announce the book to notebooks."""
+    copy_mathjax(STATIC / "llvq" / "mathjax")
+    wrap_widgets(STATIC / "llvq")
+    config.html_static_path.append(STATIC.relative_to(ROOT).as_posix())
+
+    library = library_fingerprint()
+    cache = ROOT / "book" / "_build" / f".jupyter_cache-{library}"
+    for old in cache.parent.glob(".jupyter_cache-*"):
+        if old != cache:
+            shutil.rmtree(old)
+    config.nb_execution_cache_path = str(cache)
+    # a changed value makes Sphinx read every page again; with the cache in place that takes seconds
+    config.llvq_inputs = library + fingerprint("book/_ext/*.py", "book/_static/**/*")
+    os.environ["LLVQ_STATIC_WIDGETS"] = "1"
+
+
+def finish_page(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
+    """Load the widget scripts where a widget is, and point the Colab button at the notebook."""
+    if "data-llvq-widget" in context.get("body", ""):
+        app.add_js_file("llvq/widget-modules.js", loading_method="defer", priority=800)
+        app.add_js_file("llvq/widget-loader.js", loading_method="defer", priority=801)
+    for group in context.get("header_buttons", []):
+        for button in group.get("buttons", []):
+            if "colab.research.google.com" in button.get("url", ""):
+                name = pagename.removeprefix("book/")
+                button["url"] = button["url"].replace(f"/{pagename}.md", f"/notebooks/{name}.ipynb")
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Entry point of the extension."""
+    app.add_config_value("llvq_inputs", "", "env", str)
+    app.add_css_file("llvq/widgets.css")
+    app.connect("config-inited", prepare)
+    app.connect("html-page-context", finish_page, priority=900)  # after the theme has made its buttons
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
