@@ -1,0 +1,284 @@
+"""The `llvq` command: quantize, eval, generate, inspect, demo.
+
+    llvq quantize MODEL -o OUT --bits 2      MODEL: a Hugging Face folder of Llama architecture, or
+    smollm2-135m
+    llvq eval OUT                            perplexity, and excess over the original model, into
+    OUT/report.json llvq generate OUT "prompt"
+    llvq inspect OUT                         verify every checksum and show the report
+    llvq demo                                quantize the embedded model if need be, and let it talk
+
+Exit codes: 0 done; 1 something is wrong with a model, a file or the machine; 2 a wrong argument; 130 Ctrl-C.
+Errors are one sentence on stderr. Results go to stdout, progress to stderr.
+
+What this file does not do: decide anything; it parses, calls and prints. Tests: ``tests/test_cli.py``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import __version__
+from .errors import LLVQError
+
+if TYPE_CHECKING:
+    from .pipeline import Step
+
+_MODEL_HELP = "Hugging Face folder of Llama architecture, or 'smollm2-135m' for the embedded model"
+
+
+def _at_least(minimum: int) -> Any:
+    def parse(text: str) -> int:
+        value = int(text)
+        if value < minimum:
+            raise argparse.ArgumentTypeError(f"must be at least {minimum}, got {value}")
+        return value
+
+    parse.__name__ = "integer"
+    return parse
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="llvq", description="Quantize language models to 2 bits a weight.")
+    parser.add_argument("--version", action="version", version=f"llvq_mini {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    one = commands.add_parser("quantize", help="quantize a model into a new folder")
+    one.add_argument("model", help=_MODEL_HELP)
+    one.add_argument("-o", "--out", type=Path, required=True, help="folder to create")
+    one.add_argument("--bits", type=float, default=2.0, help="bits a weight before scales (2)")
+    one.add_argument("--codebook", default="shape-gain", help="shape-gain or ball")
+    one.add_argument("--windows", type=_at_least(1), default=None, help="calibration windows")
+    one.add_argument("--context", type=_at_least(2), default=2048, help="tokens a window")
+    one.add_argument("--seed", type=_at_least(0), default=0, help="of the rotations")
+    one.add_argument("--text", type=Path, help="calibration text, UTF-8 (default: embedded Wikipedia)")
+    one.add_argument("--force", action="store_true", help="replace OUT if it exists")
+    _evaluation_options(one, "windows of held-out text to evaluate on afterwards, 0 for none")
+
+    one = commands.add_parser("eval", help="perplexity and excess over the original model")
+    one.add_argument("folder", type=Path, metavar="OUT", help="quantized folder")
+    one.add_argument("--baseline", help="the original model (default: its source); 'none' to leave it out")
+    one.add_argument("--context", type=_at_least(2), default=2048, help="tokens a window")
+    one.add_argument("--text", type=Path, help="held-out text, UTF-8 (default: embedded Wikipedia)")
+    _evaluation_options(one, "windows of text")
+
+    one = commands.add_parser("generate", help="continue a prompt")
+    one.add_argument("folder", metavar="OUT", help="quantized folder; or an original model, to compare")
+    one.add_argument("prompt")
+    one.add_argument("--max-new-tokens", type=_at_least(1), default=60)
+    one.add_argument("--temperature", type=float, default=0.0, help="0 is greedy")
+    one.add_argument("--seed", type=_at_least(0), default=0)
+    one.add_argument("--chat", action="store_true", help="wrap the prompt in the chat template")
+
+    one = commands.add_parser("inspect", help="verify a quantized folder and show its report")
+    one.add_argument("folder", type=Path, metavar="OUT")
+
+    one = commands.add_parser("demo", help="quantize the embedded model if need be, and let it talk")
+    one.add_argument("-o", "--out", type=Path, default=None, help="folder (default: in the cache)")
+    return parser
+
+
+def _evaluation_options(parser: argparse.ArgumentParser, what: str) -> None:
+    parser.add_argument("--eval-windows", type=_at_least(0), default=8, help=f"{what} (8)")
+
+
+@contextmanager
+def _progress() -> Iterator[Step]:
+    """A rich progress bar on stderr, one line a stage."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description:<9}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def step(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = progress.add_task(stage, total=total)
+            progress.update(tasks[stage], completed=done)
+
+        yield step
+
+
+def _text(path: Path | None, default: Any) -> str:
+    """The contents of a text file, or the default text."""
+    if path is None:
+        return str(default())
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise LLVQError(f"The text '{path}' cannot be read ({error}); give a UTF-8 file") from error
+
+
+def _quantize(arguments: argparse.Namespace) -> None:
+    from . import embedded
+    from .pipeline import Settings, quantize
+    from .report import add_to_report, layer_table, provenance, read_report, summary_lines
+
+    chosen: dict[str, Any] = {
+        "bits": arguments.bits,
+        "codebook": arguments.codebook,
+        "context": arguments.context,
+        "seed": arguments.seed,
+    }
+    if arguments.windows is not None:
+        chosen["windows"] = arguments.windows
+    settings = Settings(**chosen)
+    settings.make_codebook()
+    text = _text(arguments.text, embedded.calibration_text) if arguments.text else None
+    with _progress() as step:
+        quantize(arguments.model, arguments.out, settings, text=text, force=arguments.force, on_step=step)
+    add_to_report(arguments.out, "provenance", provenance())
+    _print(layer_table(read_report(arguments.out)))
+    if arguments.eval_windows:
+        arguments.folder, arguments.baseline, arguments.text = arguments.out, None, None
+        _evaluate(arguments, quiet=True)
+    for line in summary_lines(read_report(arguments.out)):
+        print(line)
+    print(f"{arguments.out} is complete")
+
+
+def _evaluate(arguments: argparse.Namespace, quiet: bool = False) -> None:
+    from . import embedded, store
+    from .evaluate import evaluate
+    from .models import load_source, token_windows
+    from .report import add_to_report, evaluation_lines
+
+    if not arguments.eval_windows:
+        raise ValueError("Argument '--eval-windows' must be at least 1 to evaluate, got 0")
+    text = _text(arguments.text, embedded.evaluation_text)
+    model, tokenizer = store.load_model(arguments.folder)
+    windows = token_windows(tokenizer, text, arguments.context, arguments.eval_windows)
+    name = arguments.baseline or store.read_manifest(arguments.folder)["source"]
+    baseline = None if name == "none" else load_source(name).model
+    with _progress() as step:
+        result = evaluate(model, windows, baseline, step)
+    result["baseline"] = None if baseline is None else name
+    add_to_report(arguments.folder, "evaluation", result)
+    if not quiet:
+        for line in evaluation_lines(result):
+            print(line)
+
+
+def _generate(arguments: argparse.Namespace) -> None:
+    from . import store
+    from .evaluate import generate
+    from .models import MANIFEST, load_source
+
+    if (Path(arguments.folder) / MANIFEST).exists():
+        model, tokenizer = store.load_model(arguments.folder)
+    else:
+        source = load_source(arguments.folder)
+        model, tokenizer = source.model, source.tokenizer
+    options = (arguments.max_new_tokens, arguments.temperature, arguments.seed, arguments.chat)
+    print(generate(model, tokenizer, arguments.prompt, *options))
+
+
+def _inspect(arguments: argparse.Namespace) -> None:
+    from . import store
+    from .report import layer_table, read_report, summary_lines
+
+    checkpoint = store.load(arguments.folder)
+    report = read_report(arguments.folder)
+    report["measured"] = store.measured_bits(arguments.folder)
+    _print(layer_table(report))
+    for line in summary_lines(report):
+        print(line)
+    count = len(checkpoint.manifest["tensors"])
+    print(f"made from {checkpoint.manifest['source']}; all {count} tensors match their checksums")
+
+
+_DEMO_PROMPTS = ("The capital of France is", "Once upon a time, there was a", "Water boils at")
+
+
+def _demo(arguments: argparse.Namespace) -> None:
+    from . import embedded, store
+    from .evaluate import generate
+    from .models import load_source
+    from .pipeline import quantize
+    from .report import layer_table, summary_lines
+
+    out = arguments.out or embedded.cache_folder() / "demo-2bit"
+    if not out.exists():
+        with _progress() as step:
+            report = quantize(embedded.NAME, out, on_step=step).report
+        _print(layer_table(report))
+        for line in summary_lines(report):
+            print(line)
+    quantized, tokenizer = store.load_model(out)
+    source = load_source(embedded.NAME)
+    for prompt in _DEMO_PROMPTS:
+        print(f"\n> {prompt}")
+        print(f"  original: {_one_line(generate(source.model, source.tokenizer, prompt, 30))}")
+        print(f"  2 bits:   {_one_line(generate(quantized, tokenizer, prompt, 30))}")
+    if not sys.stdin.isatty():
+        return
+    print("\nType the beginning of a text; an empty line ends.")
+    with suppress(EOFError):
+        while prompt := input("> "):
+            print(generate(quantized, tokenizer, prompt, 60, temperature=0.7))
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _print(renderable: Any) -> None:
+    from rich.console import Console
+
+    Console(width=None if sys.stdout.isatty() else 110).print(renderable)
+
+
+_COMMANDS = {
+    "quantize": _quantize,
+    "eval": _evaluate,
+    "generate": _generate,
+    "inspect": _inspect,
+    "demo": _demo,
+}
+
+
+def _terminated(number: int, frame: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; returns the exit code and never shows a traceback for a foreseeable error."""
+    arguments = _parser().parse_args(argv)
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        _COMMANDS[arguments.command](arguments)
+    except LLVQError as error:
+        return _fail(str(error), 1)
+    except ValueError as error:
+        return _fail(str(error), 2)
+    except MemoryError:
+        return _fail("The memory does not suffice; use fewer calibration windows or a smaller model", 1)
+    except KeyboardInterrupt:
+        out = getattr(arguments, "out", None)
+        unwritten = f"; '{out}' was not written" if out is not None and not out.exists() else ""
+        return _fail(f"Interrupted{unwritten}", 130)
+    return 0
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"llvq: {message}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,110 @@
+"""Files that appear complete or not at all.
+
+Everything is written under a temporary name beside its final one, flushed to the disk, and renamed when it is
+complete: a rename within one folder is atomic, so a crash or Ctrl-C leaves either the old state or the new
+one under the final name. A process that is killed outright can leave a hidden ``.NAME.partial-PID``; it never
+carries the final name.
+
+What this file does not do: lock against a second process (the last rename wins). Tests:
+``tests/test_store.py``.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from .errors import LLVQError
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def atomic_folder(final: Path, replace: bool = False) -> Iterator[Path]:
+    """Give an empty folder to fill; on success it becomes `final`, on any exception it is removed.
+
+    `replace` allows `final` to exist already, as a folder; otherwise that is an LLVQError. A full disk is an
+    LLVQError too.
+    """
+    final = Path(os.path.abspath(final))
+    if os.path.lexists(final) and not (replace and final.is_dir()):
+        raise LLVQError(
+            f"The output '{final}' exists already; remove it, choose another name or pass --force"
+        )
+    partial = final.with_name(f".{final.name}.partial-{os.getpid()}")
+    try:
+        final.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir()
+        yield partial
+        for path in sorted(partial.iterdir()):
+            path.chmod(0o644)
+            _flush(path)
+        _flush(partial)
+        _swap_in(partial, final)
+    except OSError as error:
+        raise _explained(error, final) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _swap_in(partial: Path, final: Path) -> None:
+    """Rename `partial` to `final`, moving an existing folder out of the way first and putting it back on
+    failure."""
+    old = final.with_name(f".{final.name}.replaced-{os.getpid()}")
+    if final.is_dir():
+        os.rename(final, old)
+    try:
+        os.rename(partial, final)
+    except BaseException:
+        if old.is_dir():
+            os.rename(old, final)
+        raise
+    _flush(final.parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _explained(error: OSError, final: Path) -> LLVQError:
+    if error.errno == errno.ENOSPC:
+        return LLVQError(f"The disk is full; free some space beside '{final}' and run the command again")
+    return LLVQError(
+        f"Cannot write '{final}' ({error.strerror or error}); choose another place for the output"
+    )
+
+
+def require_space(folder: Path, size: int) -> None:
+    """Raise LLVQError unless the file system that will hold `folder` has `size` bytes free."""
+    existing = Path(os.path.abspath(folder))
+    while not existing.exists():
+        existing = existing.parent
+    free = shutil.disk_usage(existing).free
+    if free < size:
+        raise LLVQError(f"'{folder}' needs {size / 1e6:.0f} MB of disk space, {free / 1e6:.0f} MB are free")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON with a final newline, atomically (NaN and infinity are refused)."""
+    text = json.dumps(value, indent=1, allow_nan=False) + "\n"
+    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
+    try:
+        with open(partial, "w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(partial, path)
+    except OSError as error:
+        raise _explained(error, path) from error
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,205 @@
+"""One linear layer to bytes and back.
+
+    W (out, in) -> rotate the input side -> one scale a row -> 24 columns at a time: feedback, codebook ->
+    codes -> bytes bytes -> codes -> codebook -> times the row scale -> drop the padding -> rotate back -> W^
+    (out, in) float32
+
+The row scale is the root mean square of the rotated row, refitted after the sweep in the Hessian's own
+metric,
+    s = (w H w^^T) / (w^ H w^^T)    (w^ the row decoded with scale 1),
+and stored as fp16; the file's own rounded value is what every computation here uses. A row whose scale is
+below the fp16 range decodes to zero.
+
+Bits are counted as stored: whole bytes of packed codes (padding blocks included) and 16 bits a row, over out
+* in weights.
+
+What this file does not do: share work between layers except through `Prepared`, write files (store.py), or
+see models. Paper: LLVQ (arXiv 2603.11021) section 4 for row scales and input rotation. Tests:
+``tests/test_layer.py``.
+"""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import pack
+from ._parallel import default_threads
+from .errors import LLVQError
+from .feedback import (
+    Factors,
+    factorize,
+    pad_columns,
+    pad_hessian,
+    padded_width,
+    proxy_error,
+    quantize_blocks,
+)
+from .hessian import DAMPING, damped
+from .rotate import Rotation
+
+if TYPE_CHECKING:
+    from .codebook import Codebook
+
+_SLAB = 96  # rows that one thread sweeps at a time
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What layers that read the same input share: the rotation, the rotated padded Hessian and its
+    factors."""
+
+    rotation: Rotation
+    hessian: np.ndarray  # float64 (padded, padded), rotated, not damped
+    factors: Factors
+    damping: float  # added to the diagonal before factorization
+
+
+def prepare(hessian: np.ndarray, seed: int, dim: int = 24, damping: float = DAMPING) -> Prepared:
+    """Rotate, damp and factorize a calibration Hessian, (in, in) float64."""
+    rotation = Rotation(len(hessian), seed)
+    rotated = rotation.conjugate(hessian.astype(np.float64, copy=False))
+    full, amount = damped(rotated, damping)
+    factors = factorize(pad_hessian(full, dim), dim)
+    return Prepared(rotation, pad_hessian(rotated, dim), factors, amount)
+
+
+@dataclass(frozen=True)
+class QuantizedLinear:
+    """A quantized weight matrix as it is stored: everything that `dequantize` needs."""
+
+    codes: np.ndarray  # uint8, packed block codes, rows one after another
+    row_scale: np.ndarray  # float16 (out,)
+    shape: tuple[int, int]  # (out, in) of the dense matrix
+    seed: int  # of the input rotation
+    codebook: Codebook
+
+    @property
+    def bits(self) -> int:
+        """Stored bits of codes and scales."""
+        return 8 * (self.codes.nbytes + self.row_scale.nbytes)
+
+    @property
+    def bits_per_weight(self) -> float:
+        """Stored bits over out * in."""
+        return self.bits / (self.shape[0] * self.shape[1])
+
+    def dequantize(self) -> np.ndarray:
+        """The weight matrix (out, in) float32 in the layer's own coordinates."""
+        rows, width = self.shape
+        blocks = padded_width(width, self.codebook.dim) // self.codebook.dim
+        codes = pack.unpack(self.codes, self.codebook.bits, rows * blocks)
+        values = self.codebook.decode(codes).reshape(rows, -1)[:, :width]
+        scaled = np.ascontiguousarray(values * self.row_scale.astype(np.float32)[:, None])
+        return Rotation(width, self.seed).inverse(scaled)
+
+
+@dataclass(frozen=True)
+class LayerReport:
+    """How one layer fared; `proxy_error` is the lost share of output energy, `mse` that of weight energy."""
+
+    name: str
+    rows: int
+    columns: int
+    bits: int
+    bits_per_weight: float
+    proxy_error: float
+    mse: float
+    sqnr_db: float
+    damping: float
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+
+def _initial_scale(rotated: np.ndarray, columns: int, name: str) -> np.ndarray:
+    """(rows,) float32 root mean square of each row, as fp16 will hold it."""
+    rms = np.sqrt(np.einsum("ij,ij->i", rotated, rotated, dtype=np.float64) / columns)
+    return _as_half(rms, name).astype(np.float32)
+
+
+def _as_half(scale: np.ndarray, name: str) -> np.ndarray:
+    if scale.max(initial=0.0) > np.finfo(np.float16).max:
+        raise LLVQError(
+            f"The weights of '{name}' reach {scale.max():.3g}, beyond fp16 row scales; rescale the model"
+        )
+    return scale.astype(np.float16)
+
+
+def _refitted_scale(
+    weight: np.ndarray, shape: np.ndarray, hessian: np.ndarray, start: np.ndarray
+) -> np.ndarray:
+    """Per row the s that minimizes (w - s v) H (w - s v)^T; the start value where v H v^T vanishes or s is
+    negative."""
+    weighted = shape @ hessian.astype(np.float32)
+    power = np.einsum("ij,ij->i", weighted, shape, dtype=np.float64)
+    match = np.einsum("ij,ij->i", weighted, weight, dtype=np.float64)
+    usable = (power > 0) & (match > 0) & (start > 0)
+    return np.where(usable, match / np.where(usable, power, 1.0), start)
+
+
+def _sweep(
+    weight: np.ndarray, factors: Factors | None, codebook: Codebook, scale: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """`quantize_blocks` on slabs of rows by threads; slabs have one size, so results do not depend on the
+    threads."""
+    slabs = [slice(start, start + _SLAB) for start in range(0, len(weight), _SLAB)]
+
+    def one(slab: slice) -> tuple[np.ndarray, np.ndarray]:
+        return quantize_blocks(weight[slab], factors, codebook, scale[slab])
+
+    with ThreadPoolExecutor(min(default_threads(), len(slabs))) as pool:
+        parts = list(pool.map(one, slabs))
+    return np.concatenate([codes for codes, _ in parts]), np.concatenate([values for _, values in parts])
+
+
+def quantize_linear(
+    weight: np.ndarray, prepared: Prepared, codebook: Codebook, name: str = "weight", feedback: bool = True
+) -> tuple[QuantizedLinear, LayerReport]:
+    """Quantize one weight matrix (out, in) float32 with the Hessian of its inputs.
+
+    Raises LLVQError naming the tensor if it holds NaN or infinity, ValueError on a wrong width.
+    `feedback=False` rounds every block on its own, for comparison.
+    """
+    started = time.perf_counter()
+    width = prepared.rotation.width
+    if weight.ndim != 2 or weight.shape[1] != width:
+        raise ValueError(
+            f"Argument 'weight' must have {width} columns, got shape {weight.shape}; pass the same layer"
+        )
+    if not np.isfinite(weight).all():
+        raise LLVQError(f"The tensor '{name}' holds NaN or infinity; the checkpoint is damaged or diverged")
+    rows = len(weight)
+    rotated = pad_columns(prepared.rotation.apply(weight.astype(np.float32, copy=False)), codebook.dim)
+    start = _initial_scale(rotated, width, name)
+    safe = np.where(start > 0, start, np.float32(1))
+    codes, quantized = _sweep(rotated, prepared.factors if feedback else None, codebook, safe)
+    unit = quantized / safe[:, None]
+    scale = _as_half(_refitted_scale(rotated, unit, prepared.hessian, start), name)
+    layer = QuantizedLinear(
+        pack.pack(codes.reshape(-1), codebook.bits), scale, (rows, width), prepared.rotation.seed, codebook
+    )
+    error = rotated - unit * scale.astype(np.float32)[:, None]
+    error[:, width:] = 0
+    mse = float(
+        np.square(error, dtype=np.float64).sum() / max(np.square(rotated, dtype=np.float64).sum(), 1e-300)
+    )
+    report = LayerReport(
+        name=name,
+        rows=rows,
+        columns=width,
+        bits=layer.bits,
+        bits_per_weight=layer.bits_per_weight,
+        proxy_error=proxy_error(error, rotated, prepared.hessian.astype(np.float32)),
+        mse=mse,
+        sqnr_db=float(-10 * np.log10(max(mse, 1e-300))),
+        damping=prepared.damping,
+        seconds=time.perf_counter() - started,
+    )
+    return layer, report

@@ -1,0 +1,166 @@
+"""cli.py and report.py as a user meets them: as a process, with good input, bad input and Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from doubles import some_text, tiny_llama
+
+from llvq_mini import report
+from llvq_mini.errors import LLVQError
+
+
+def llvq(*arguments: object, **options) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "llvq_mini.cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, **options)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with a tiny model, a text and the quantized output of one command line."""
+    folder = tmp_path_factory.mktemp("cli")
+    tiny_llama(folder / "model")
+    (folder / "text.txt").write_text(some_text())
+    small = ["--windows", 4, "--context", 96, "--text", folder / "text.txt", "--eval-windows", 0]
+    done = llvq("quantize", folder / "model", "-o", folder / "out", "--bits", 2, *small)
+    assert done.returncode == 0, done.stderr
+    return folder, small, done.stdout
+
+
+def test_quantize_says_what_it_measured(place):
+    folder, _, stdout = place
+    assert "bits a weight on the disk" in stdout and "q_proj" in stdout and "is complete" in stdout
+    saved = json.loads((folder / "out" / "report.json").read_text())
+    provenance = saved["provenance"]
+    assert {"command", "machine", "python", "packages", "commit", "date"} <= provenance.keys()
+    assert saved["measured"]["bits_per_weight"] > 2
+
+
+def test_eval_writes_the_report(place):
+    folder, _, _ = place
+    done = llvq("eval", folder / "out", "--context", 96, "--eval-windows", 3, "--text", folder / "text.txt")
+    assert done.returncode == 0, done.stderr
+    assert "perplexity" in done.stdout and "excess" in done.stdout
+    evaluation = json.loads((folder / "out" / "report.json").read_text())["evaluation"]
+    assert evaluation["tokens"] == 3 * 95 and len(evaluation["token_fingerprint"]) == 64
+    assert evaluation["excess"] == pytest.approx(
+        evaluation["nats_per_token"] - evaluation["baseline_nats_per_token"], abs=1e-6
+    )
+    alone = llvq(
+        "eval", folder / "out", "--baseline", "none", "--context", 96, "--eval-windows", 3,
+        "--text", folder / "text.txt",
+    )  # fmt: skip
+    assert alone.returncode == 0 and "excess" not in alone.stdout
+
+
+def test_generate_and_inspect(place):
+    folder, _, _ = place
+    first = llvq("generate", folder / "out", "the lattice", "--max-new-tokens", 8)
+    assert first.returncode == 0 and first.stdout == llvq(
+        "generate", folder / "out", "the lattice", "--max-new-tokens", 8
+    ).stdout  # fmt: skip
+    assert llvq("generate", folder / "model", "the lattice", "--max-new-tokens", 8).returncode == 0
+    seen = llvq("inspect", folder / "out")
+    assert seen.returncode == 0 and "match their checksums" in seen.stdout and "q_proj" in seen.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments, code, message",
+    [
+        (["quantize", "nowhere", "-o", "new"], 1, "There is no model 'nowhere'"),
+        (["quantize", "model", "-o", "out"], 1, "exists already"),
+        (["quantize", "out", "-o", "new"], 1, "quantized already"),
+        (["quantize", "model", "-o", "new", "--bits", "3"], 2, "'bits' must be 2"),
+        (["quantize", "model", "-o", "new", "--bits", "two"], 2, "invalid float value"),
+        (["quantize", "model", "-o", "new", "--windows", "0"], 2, "at least 1"),
+        (["quantize", "model", "-o", "new", "--codebook", "e8"], 2, "must be one of"),
+        (["quantize", "model", "-o", "new", "--text", "nowhere.txt"], 1, "cannot be read"),
+        (["quantize", "model", "-o", "text.txt/new", "--text", "text.txt"], 1, "Cannot write"),
+        (["quantize", "model"], 2, "required"),
+        (["eval", "nowhere"], 1, "There is no folder 'nowhere'"),
+        (["eval", "model"], 1, "not a quantized model"),
+        (["eval", "out", "--eval-windows", "0"], 2, "at least 1"),
+        (["generate", "nowhere", "hello"], 1, "There is no model"),
+        (["generate", "out", ""], 2, "at least one token"),
+        (["generate", "out", "hello", "--temperature", "-1"], 2, "'temperature'"),
+        (["inspect", "model"], 1, "not a quantized model"),
+        (["dance"], 2, "invalid choice"),
+        ([], 2, "required"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_a_code(place, arguments, code, message):
+    done = llvq(*arguments, cwd=place[0])
+    last = done.stderr.strip().splitlines()[-1]
+    assert done.returncode == code and message in last, done.stderr
+    assert "Traceback" not in done.stderr and not (place[0] / "new").exists()
+
+
+def test_a_flipped_bit_is_reported(place, tmp_path):
+    import shutil
+
+    shutil.copytree(place[0] / "out", tmp_path / "out")
+    weights = tmp_path / "out" / "model.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-5] ^= 16
+    weights.write_bytes(data)
+    for command in (["inspect", "out"], ["generate", "out", "x"], ["eval", "out"]):
+        done = llvq(*command, cwd=tmp_path)
+        assert done.returncode == 1 and "SHA-256" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupting_leaves_nothing_under_the_final_name(place, tmp_path, number):
+    """The signal arrives while layers are being quantized: the temporary folder is there, the final one never
+    is."""
+    folder, _, _ = place
+    (tmp_path / "text.txt").write_text(some_text(200_000))
+    model = tiny_llama(tmp_path / "model", layers=24)
+    command = [
+        sys.executable,
+        "-m",
+        "llvq_mini.cli",
+        "quantize",
+        model,
+        "-o",
+        tmp_path / "out",
+        "--windows",
+        150,
+    ]
+    command += ["--context", 250, "--text", tmp_path / "text.txt", "--eval-windows", 0]
+    process = subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True, cwd=tmp_path)
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob(".out.partial-*")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(2)
+    assert process.poll() is None, "finished before the signal"
+    process.send_signal(number)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130 and "Interrupted; " in stderr and "Traceback" not in stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "text.txt"]
+
+
+def test_help_is_quick_and_loads_nothing_heavy():
+    code = "import sys, llvq_mini.cli; sys.exit('torch' in sys.modules or 'numba' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+    assert "quantize" in llvq("--help").stdout
+
+
+def test_provenance_names_the_machine_and_no_path():
+    made = report.provenance("a command")
+    assert made["command"] == "a command" and made["machine"]["cores"] >= 1 and made["packages"]["numpy"]
+    assert os.path.expanduser("~") not in json.dumps(made)
+
+
+def test_reading_broken_reports(tmp_path):
+    with pytest.raises(LLVQError, match="holds no report.json"):
+        report.read_report(tmp_path)
+    for content, match in [("{", "as JSON"), ("[]", "not a quantization report")]:
+        (tmp_path / "report.json").write_text(content)
+        with pytest.raises(LLVQError, match=match):
+            report.read_report(tmp_path)

@@ -1,0 +1,147 @@
+"""feedback.py against GPTQ written with explicit inverses, and against exhaustive search."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from doubles import ScalarBlock, TwoNumbers, random_hessian
+
+from llvq_mini.errors import LLVQError
+from llvq_mini.feedback import (
+    factorize,
+    pad_columns,
+    pad_hessian,
+    padded_width,
+    proxy_error,
+    quantize_blocks,
+)
+
+
+def gptq(weight: np.ndarray, hessian: np.ndarray, book) -> np.ndarray:
+    """GPTQ with blocks as published: H^-1 of the remaining columns, recomputed from scratch at every step, in
+    float64."""
+    work = weight.astype(np.float64)
+    result = np.zeros_like(work)
+    for start in range(0, work.shape[1], book.dim):
+        remaining = np.arange(start, work.shape[1])
+        inverse = np.linalg.inv(hessian[np.ix_(remaining, remaining)])
+        block = slice(start, start + book.dim)
+        result[:, block] = book.decode(book.encode(work[:, block].astype(np.float32)))
+        error = work[:, block] - result[:, block]
+        size = book.dim
+        work[:, start + size :] -= error @ np.linalg.inv(inverse[:size, :size]) @ inverse[:size, size:]
+    return result
+
+
+@pytest.mark.parametrize("book", [ScalarBlock(), TwoNumbers()])
+def test_equals_gptq_with_explicit_inverses(book):
+    width = 5 * book.dim
+    hessian = random_hessian(width, seed=1) + 0.01 * np.eye(width)
+    weight = np.random.default_rng(2).standard_normal((40, width)).astype(np.float32)
+    _, quantized = quantize_blocks(weight, factorize(hessian, book.dim), book, np.ones(40, dtype=np.float32))
+    expected = gptq(weight, hessian, book)
+    same = np.isclose(quantized, expected, atol=1e-5).all(axis=1)
+    assert (
+        same.mean() >= 0.95
+    )  # a rounding tie may fall the other way in float32, which changes the rest of its row
+
+
+def test_factors_rebuild_the_hessian_block_by_block():
+    hessian = random_hessian(96, seed=3)
+    factors = factorize(hessian)
+    unit = factors.upper.astype(np.float64) + np.eye(96)
+    inner = np.linalg.inv(unit) @ hessian @ np.linalg.inv(unit).T
+    for start in range(0, 96, 24):
+        inner[start : start + 24, start : start + 24] = 0
+    assert np.abs(inner).max() < 1e-4 * np.abs(hessian).max()
+    assert not factors.upper[48:72, 24:72].any()
+
+
+def test_first_block_error_is_optimally_compensated():
+    """After rounding block 0, the targets of the rest minimize the quadratic form exactly (the OBS
+    condition)."""
+    hessian = random_hessian(72, seed=4)
+    error = np.random.default_rng(0).standard_normal((1, 24))
+    unit = factorize(hessian).upper.astype(np.float64) + np.eye(72)
+    # choosing W^_b = target_b for b > 0 makes E_b = 0, so D N = (error, 0, 0)
+    difference = np.concatenate([error, np.zeros((1, 48))], axis=1) @ np.linalg.inv(unit)
+    gradient = difference @ hessian
+    assert np.allclose(difference[:, :24], error)
+    assert np.abs(gradient[:, 24:]).max() < 1e-4 * np.abs(gradient).max()
+
+
+def test_identity_hessian_is_plain_rounding():
+    book = ScalarBlock()
+    weight = np.random.default_rng(5).standard_normal((30, 96)).astype(np.float32)
+    scale = np.linspace(0.5, 2, 30).astype(np.float32)
+    codes, quantized = quantize_blocks(weight, factorize(3 * np.eye(96)), book, scale)
+    plain_codes, plain = quantize_blocks(weight, None, book, scale)
+    assert np.array_equal(codes, plain_codes) and np.array_equal(quantized, plain)
+    expected = book.encode((weight[:, 24:48] / scale[:, None]).astype(np.float32))
+    assert np.array_equal(plain_codes[:, 1], expected)
+
+
+def test_feedback_lowers_the_proxy():
+    book = ScalarBlock()
+    hessian = random_hessian(240, seed=6) + 0.01 * np.eye(240)
+    weight = np.random.default_rng(7).standard_normal((64, 240)).astype(np.float32)
+    ones = np.ones(64, dtype=np.float32)
+    with_feedback = quantize_blocks(weight, factorize(hessian), book, ones)[1]
+    without = quantize_blocks(weight, None, book, ones)[1]
+    gain = proxy_error(weight - with_feedback, weight, hessian) / proxy_error(
+        weight - without, weight, hessian
+    )
+    assert gain < 0.7
+
+
+def test_close_to_the_best_of_all_codewords():
+    """Three blocks of two one-bit numbers: 64 codewords in all; feedback beats rounding and is closes much of
+    the gap."""
+    book, ones = TwoNumbers(), np.ones(200, dtype=np.float32)
+    hessian = random_hessian(6, seed=8) + 0.01 * np.eye(6)
+    weight = np.random.default_rng(9).standard_normal((200, 6)).astype(np.float32)
+    every = np.array(list(itertools.product(book.levels, repeat=6)))
+    errors = weight[:, None] - every
+    best = np.einsum("rci,ij,rcj->rc", errors, hessian, errors).min(axis=1).sum()
+    loss = {}
+    for name, factors in [("feedback", factorize(hessian, 2)), ("rounding", None)]:
+        error = weight - quantize_blocks(weight, factors, book, ones)[1]
+        loss[name] = np.einsum("ri,ij,rj->", error, hessian, error)
+    assert best <= loss["feedback"] * (1 + 1e-6) < loss["rounding"]
+    assert loss["feedback"] - best < 0.6 * (loss["rounding"] - best)
+
+
+def test_padding_moves_no_weight():
+    book = ScalarBlock()
+    hessian = random_hessian(64, seed=10) + 0.01 * np.eye(64)
+    weight = np.random.default_rng(11).standard_normal((8, 64)).astype(np.float32)
+    padded = pad_columns(weight)
+    factors = factorize(pad_hessian(hessian))
+    assert padded.shape == (8, 72) == (8, padded_width(64)) and not padded[:, 64:].any()
+    assert not factors.upper[64:].any()  # errors in the padding move no weight
+    codes, quantized = quantize_blocks(padded, factors, book, np.ones(8, dtype=np.float32))
+    assert codes.shape == (8, 3) and np.isfinite(quantized).all()
+    first = factorize(
+        hessian[:48, :48] - hessian[:48, 48:] @ np.linalg.inv(hessian[48:, 48:]) @ hessian[48:, :48]
+    )
+    assert np.allclose(factors.upper[:48, :48], first.upper, atol=1e-5)  # the last block is eliminated first
+
+
+def test_proxy_error():
+    weight = np.array([[1.0, 2.0]])
+    assert proxy_error(weight, weight, np.eye(2)) == 1.0
+    assert proxy_error(weight * 0.1, weight, np.diag([1.0, 5.0])) == pytest.approx(0.01)
+    assert proxy_error(weight, weight * 0, np.eye(2)) == 0.0
+
+
+def test_bad_inputs():
+    with pytest.raises(LLVQError, match="not positive definite"):
+        factorize(-np.eye(24))
+    with pytest.raises(ValueError, match="multiple of 24"):
+        factorize(np.eye(25))
+    with pytest.raises(ValueError, match="multiple of 24"):
+        quantize_blocks(
+            np.zeros((2, 23), dtype=np.float32), None, ScalarBlock(), np.ones(2, dtype=np.float32)
+        )

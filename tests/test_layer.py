@@ -1,0 +1,98 @@
+"""layer.py: a linear to bytes and back, at widths that are and are not multiples of 24."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from doubles import ScalarBlock, random_hessian
+from llvq_mini.codebook import ShapeGain
+
+from llvq_mini.errors import LLVQError
+from llvq_mini.layer import QuantizedLinear, prepare, quantize_linear
+from llvq_mini.rotate import Rotation
+
+
+def heavy_weight(rows: int, width: int, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return (rng.standard_t(4, (rows, width)) * rng.uniform(0.01, 0.1, (rows, 1))).astype(np.float32)
+
+
+@pytest.mark.parametrize("width", [48, 64, 100, 576, 640])
+def test_bytes_decode_to_what_the_report_says(width):
+    weight, hessian = heavy_weight(130, width), random_hessian(width, seed=1)
+    layer, report = quantize_linear(weight, prepare(hessian, seed=5), ScalarBlock(), "some.linear")
+    dense = layer.dequantize()
+    assert dense.shape == weight.shape and dense.dtype == np.float32
+    error = (dense - weight).astype(np.float64)
+    proxy = np.trace(error @ hessian @ error.T) / np.trace(weight @ hessian @ weight.T)
+    assert report.proxy_error == pytest.approx(proxy, rel=1e-2)
+    assert report.mse == pytest.approx(np.sum(error**2) / np.sum(weight.astype(np.float64) ** 2), rel=1e-2)
+    assert report.sqnr_db == pytest.approx(-10 * np.log10(report.mse))
+    assert report.to_dict()["name"] == "some.linear"
+
+
+def test_padding_is_counted():
+    layer, report = quantize_linear(heavy_weight(10, 64), prepare(random_hessian(64, 1), 0), ScalarBlock())
+    assert layer.codes.nbytes == 10 * 3 * 6 and layer.row_scale.nbytes == 20
+    assert layer.bits == 8 * 200 and report.bits_per_weight == pytest.approx(1600 / 640)
+
+
+def test_leech_codebook_beats_scalar_levels():
+    weight, prepared = heavy_weight(96, 192), prepare(random_hessian(192, 2), 3)
+    leech = quantize_linear(weight, prepared, ShapeGain(max_shell=12, gain_bits=1))[1]
+    scalar = quantize_linear(weight, prepared, ScalarBlock())[1]
+    assert leech.bits == scalar.bits
+    assert leech.proxy_error < 0.8 * scalar.proxy_error
+
+
+def test_feedback_and_rotation_both_help():
+    weight, hessian = heavy_weight(96, 192, seed=4), random_hessian(192, 2)
+    weight[:, 7] *= 30
+    prepared = prepare(hessian, 3)
+    full = quantize_linear(weight, prepared, ScalarBlock())[1].proxy_error
+    assert full < 0.8 * quantize_linear(weight, prepared, ScalarBlock(), feedback=False)[1].proxy_error
+
+
+def test_any_number_of_rows_gives_the_same_codes(monkeypatch):
+    from llvq_mini import layer as module
+
+    weight, prepared = heavy_weight(300, 48), prepare(random_hessian(48, 1), 0)
+    several = quantize_linear(weight, prepared, ScalarBlock())[0]
+    monkeypatch.setattr(module, "default_threads", lambda: 1)
+    one = quantize_linear(weight, prepared, ScalarBlock())[0]
+    assert several.codes.tobytes() == one.codes.tobytes()
+    assert several.row_scale.tobytes() == one.row_scale.tobytes()
+
+
+def test_zero_and_tiny_rows_decode_to_zero():
+    weight = heavy_weight(4, 48)
+    weight[1] = 0
+    weight[2] = 1e-12
+    dense = quantize_linear(weight, prepare(random_hessian(48, 1), 0), ScalarBlock())[0].dequantize()
+    assert not dense[1].any() and not dense[2].any() and np.isfinite(dense).all()
+
+
+def test_dequantize_is_the_inverse_rotation_of_scaled_codewords():
+    book, scale = ScalarBlock(), np.array([0.5, 2.0], dtype=np.float16)
+    codes = np.arange(4, dtype=np.uint64) * np.uint64(123456789)
+    from llvq_mini import pack
+
+    layer = QuantizedLinear(pack.pack(codes, 48), scale, (2, 40), 17, book)
+    expected = book.decode(codes).reshape(2, 48)[:, :40] * scale.astype(np.float32)[:, None]
+    assert np.allclose(Rotation(40, 17).apply(layer.dequantize()), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_nan_names_the_tensor(bad):
+    weight = heavy_weight(4, 48)
+    weight[2, 5] = bad
+    with pytest.raises(LLVQError, match="'model.layers.3.q_proj' holds NaN"):
+        quantize_linear(weight, prepare(random_hessian(48, 1), 0), ScalarBlock(), "model.layers.3.q_proj")
+
+
+def test_wrong_width_and_overflow():
+    prepared = prepare(random_hessian(48, 1), 0)
+    with pytest.raises(ValueError, match="must have 48 columns"):
+        quantize_linear(heavy_weight(4, 47), prepared, ScalarBlock())
+    with pytest.raises(LLVQError, match="beyond fp16"):
+        quantize_linear(heavy_weight(4, 48) * 1e8, prepared, ScalarBlock(), "w")
