@@ -32,8 +32,8 @@ from numpy.typing import ArrayLike, NDArray
 from llvq_mini import _listing
 from llvq_mini._parallel import over_rows
 
-MAX_SHELL = 33
-"""Largest supported shell cap: the largest ball whose points are counted by 64-bit integers."""
+MAX_SHELL = 31
+"""Largest supported shell cap: the largest ball whose indices fit a signed 64-bit integer."""
 
 
 class Group(NamedTuple):
@@ -85,7 +85,7 @@ def nearest_direction(x: ArrayLike, max_shell: int = 12, threads: int | None = N
     Parameters
     ----------
     x : (n, 24) float32 or float64, any finite values.  A zero block has no direction; it gets (4, 4, 0, ..., 0).
-    max_shell : 2 ... 33.
+    max_shell : 2 ... 31.
     threads : None for all processors.
 
     Returns
@@ -111,7 +111,7 @@ def nearest_in_ball(
     Parameters
     ----------
     x : (n, 24) float32 or float64, any finite values.
-    max_shell : 0 ... 33.  scale : positive; the unit of the integer frame.  threads : None for all processors.
+    max_shell : 0 ... 31.  scale : positive; the unit of the integer frame.  threads : None for all processors.
 
     Returns
     -------
