@@ -32,7 +32,7 @@ def _octad_weights() -> NDArray[np.int64]:
     return golay.to_bits(golay.WORDS).reshape(4096, 3, 8).sum(axis=2).astype(np.int64)
 
 
-KINDS: tuple[tuple[int, int, int], ...] = (
+KINDS: tuple[tuple[int, ...], ...] = (
     (-1, -1, -1),
     *sorted({tuple(map(int, row)) for row in _octad_weights()}, key=lambda row: (sum(row), row)),
 )
@@ -136,14 +136,15 @@ class _Tree:
             self._known[left, right] = len(self.total) - 1
         return self._known[left, right]
 
-    def block(self, kind: tuple[int, int, int]) -> int:
+    def block(self, kind: tuple[int, ...]) -> int:
         """Root of a kind of block: octad 1 | (octad 2 | octad 3)."""
         one, two, three = (self.node(*OCTAD_QUADS[w]) for w in kind)
         return self.node(one, self.node(two, three))
 
     def cumulative(self, limits: list[int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Offsets and triangular arrays of all inner nodes up to their largest excess."""
-        origin, flat = [0] * 4, []
+        origin: list[int] = [0] * 4
+        flat: list[int] = []
         for node in range(4, len(self.total)):
             origin.append(len(flat))
             a, b = self.total[self.left[node]], self.total[self.right[node]]
@@ -155,7 +156,7 @@ class _Tree:
         return np.array(origin), np.array(flat, dtype=np.int64)
 
 
-def _excess(m: int, kind: tuple[int, int, int]) -> int:
+def _excess(m: int, kind: tuple[int, ...]) -> int:
     """Excess of the blocks of a kind on shell m: units of 8 above 24, or of 16 above 4 W."""
     return 2 * m - 3 if kind[0] < 0 else m - sum(kind) // 4
 
@@ -181,7 +182,8 @@ def tables(max_shell: int) -> Tables:
     word_count[0] = 4096  # the odd coset, after the starts of the even kinds are known
     sign_bits = [0 if kind[0] < 0 else max(sum(kind) - 1, 0) for kind in KINDS]
 
-    rows, start = [], 0
+    rows: list[tuple[int, int, int, int]] = []
+    start = 0
     row_of = np.full((max_shell + 1, len(KINDS)), -1)
     for m in range(max_shell + 1):
         for k, kind in enumerate(KINDS):

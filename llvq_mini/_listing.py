@@ -33,6 +33,7 @@ import numpy as np
 from numba import njit
 
 from llvq_mini import golay
+from llvq_mini._parallel import KERNEL
 
 UNBOUNDED = -1
 """Norm cap that stands for the whole lattice."""
@@ -59,11 +60,15 @@ _RADIUS2 = 3  # list points nearer to the target than this
 _MIN_NORM, _MAX_NORM = 4, 5  # admissible |v|^2
 _TARGET, _LENGTH = 6, 7  # |y|, and |x| as scaled
 _LOW, _HIGH = 8, 9  # direction: sqrt of the extreme norms of the group
-_UNIT, _TAU, _SPARE = 10, 11, 12  # ball: weight of |v|^2 in the score; t and (1 - t) N of the certificate, as scaled
+_UNIT, _TAU, _SPARE = (
+    10,
+    11,
+    12,
+)  # ball: weight of |v|^2 in the score; t and (1 - t) N of the certificate, as scaled
 _FIELDS = 13
 
-_FAST = {"nogil": True, "cache": True, "fastmath": {"nsz", "contract", "arcp"}, "error_model": "numpy"}
-_EXACT = {"nogil": True, "cache": True, "error_model": "numpy"}
+# Costs may be summed in another order or fused: SLACK covers it.  Decisions may not.
+_FAST = KERNEL | {"fastmath": {"nsz", "contract", "arcp"}}
 
 
 @njit(**_FAST)
@@ -107,9 +112,36 @@ def _correlate(q, total, w, peak, bound):
         for g in range(8):
             a0, a1, a2, a3 = q0 * _FLIP[g], q1 * _FLIP[8 + g], q2 * _FLIP[16 + g], q3 * _FLIP[24 + g]
             a4, a5, a6, a7 = q4 * _FLIP[32 + g], q5 * _FLIP[40 + g], q6 * _FLIP[48 + g], q7 * _FLIP[56 + g]
-            b0, b1, b2, b3, b4, b5, b6, b7 = a0 + a1, a0 - a1, a2 + a3, a2 - a3, a4 + a5, a4 - a5, a6 + a7, a6 - a7
-            c0, c1, c2, c3, c4, c5, c6, c7 = b0 + b2, b1 + b3, b0 - b2, b1 - b3, b4 + b6, b5 + b7, b4 - b6, b5 - b7
-            d0, d1, d2, d3, d4, d5, d6, d7 = c0 + c4, c1 + c5, c2 + c6, c3 + c7, c0 - c4, c1 - c5, c2 - c6, c3 - c7
+            b0, b1, b2, b3, b4, b5, b6, b7 = (
+                a0 + a1,
+                a0 - a1,
+                a2 + a3,
+                a2 - a3,
+                a4 + a5,
+                a4 - a5,
+                a6 + a7,
+                a6 - a7,
+            )
+            c0, c1, c2, c3, c4, c5, c6, c7 = (
+                b0 + b2,
+                b1 + b3,
+                b0 - b2,
+                b1 - b3,
+                b4 + b6,
+                b5 + b7,
+                b4 - b6,
+                b5 - b7,
+            )
+            d0, d1, d2, d3, d4, d5, d6, d7 = (
+                c0 + c4,
+                c1 + c5,
+                c2 + c6,
+                c3 + c7,
+                c0 - c4,
+                c1 - c5,
+                c2 - c6,
+                c3 - c7,
+            )
             at = 64 * o + g
             w[at], w[at + 8], w[at + 16], w[at + 24] = d0, d1, d2, d3
             w[at + 32], w[at + 40], w[at + 48], w[at + 56] = d4, d5, d6, d7
@@ -120,7 +152,7 @@ def _correlate(q, total, w, peak, bound):
             bound[g] -= top
 
 
-@njit(**_EXACT)
+@njit(**KERNEL)
 def _needed(mode, state):
     """Squared radius that certifies the present best score (search.py has the inequalities)."""
     t = state[_TARGET]
@@ -131,7 +163,7 @@ def _needed(mode, state):
     return t * t * (1.0 - b * b) + max(low * low, high * high) + SLACK
 
 
-@njit(**_EXACT)
+@njit(**KERNEL)
 def _consider(mode, norm, x, v, best, state):
     """Step 4: score v by the library's formula, keep it if it wins, and shrink the radius accordingly."""
     dot = 0.0
@@ -153,7 +185,7 @@ def _consider(mode, norm, x, v, best, state):
     state[_RADIUS2] = min(state[_RADIUS2], _needed(mode, state))
 
 
-@njit(**_EXACT)
+@njit(**KERNEL)
 def _promising(mode, norm, dot, state):
     """Whether a point of this norm and (incremental) dot product is admissible and may win."""
     if norm < state[_MIN_NORM] or norm > state[_MAX_NORM]:
@@ -165,7 +197,7 @@ def _promising(mode, norm, dot, state):
     return dot >= (state[_SCORE] - MARGIN) * _ROOT[int(norm) >> 4]
 
 
-@njit(**_EXACT)
+@njit(**KERNEL)
 def _affordable_moves(word, budget, side, delta, move):
     """Moves of a leaf that cost less than budget, ascending: rows of move = cost, coordinate, signed step of k."""
     count = 0
@@ -188,7 +220,7 @@ def _affordable_moves(word, budget, side, delta, move):
     return count
 
 
-@njit(**_EXACT)
+@njit(**KERNEL)
 def _visit(mode, depth, x, base, move, path, v, best, state):
     """The point reached by the moves path[4, 1 ... depth]: a candidate if its sum of k has the right parity."""
     if path[3, depth] != 0.0 or not _promising(mode, path[1, depth], path[2, depth], state):
@@ -201,7 +233,7 @@ def _visit(mode, depth, x, base, move, path, v, best, state):
     _consider(mode, path[1, depth], x, v, best, state)
 
 
-@njit(**_EXACT)
+@njit(**KERNEL)
 def _leaf(mode, word, cost, e, x, value, side, delta, base, move, path, v, best, state):
     """Step 3 for one Golay word: visit every point of the word within the radius.
 
@@ -241,7 +273,7 @@ def _leaf(mode, word, cost, e, x, value, side, delta, base, move, path, v, best,
             depth -= 1
 
 
-@njit(**_EXACT)
+@njit(**KERNEL)
 def _open(mode, total, e, x, value, side, delta, w, peak, bound, base, move, path, v, best, state):
     """All words of one coset whose cost may stay below the radius, which shrinks while we go."""
     for g in range(8):
@@ -265,7 +297,7 @@ def _open(mode, total, e, x, value, side, delta, w, peak, bound, base, move, pat
                         _leaf(mode, word, cost, e, x, value, side, delta, base, move, path, v, best, state)
 
 
-@njit(**_EXACT)
+@njit(**KERNEL)
 def _search(mode, x, y, cosets, points, path, move, best, state):
     """Enumerate around the target y, widening, until the radius used certifies the best point."""
     correlated = 0
@@ -289,15 +321,15 @@ def _search(mode, x, y, cosets, points, path, move, best, state):
         radius2 += RADIUS2_STEP  # in steps: what the next step finds may shrink what is needed
 
 
-@njit(**_EXACT)
+@njit(**KERNEL)
 def _workspace():
-    """Buffers for one thread: per coset (value, side, delta, q, W, peak, bound), points (base, v, best), path, moves."""
+    """Buffers of a thread: per coset value, side, delta, q, W, peak, bound; points base, v, best; path; moves."""
     return np.empty((2, 7, 192), np.float32), np.empty((3, 24)), np.empty((5, 26)), np.empty((3, _MOVES))
 
 
-@njit(**_EXACT)
+@njit(**KERNEL)
 def _scaled(block, x):
-    """x = block / 2^exponent with max |x| in [1/2, 1), exactly; returns the exponent and |x| (0, 0 for a zero block)."""
+    """x = block / 2^exponent with max |x| in [1/2, 1), exactly; returns the exponent and |x| (0, 0 for zero)."""
     largest = 0.0
     for i in range(24):
         largest = max(largest, abs(float(block[i])))
@@ -309,20 +341,19 @@ def _scaled(block, x):
     return exponent, math.sqrt(squares)
 
 
-@njit(**_EXACT)
-def directions(blocks, norm_cap, targets, lows, highs, out):
-    """out[n] = the vector of norm 32 ... norm_cap nearest in angle to blocks[n]; groups as in search.groups."""
+@njit(**KERNEL)
+def directions(blocks, min_norm, max_norm, targets, lows, highs, out):
+    """out[n] = the vector of norm min_norm ... max_norm nearest in angle to blocks[n], 0 for a zero block."""
     cosets, points, path, move = _workspace()
     state, x, y = np.zeros(_FIELDS), np.empty(24), np.empty(24, np.float32)
     best = points[2]
     for n in range(blocks.shape[0]):
         _, length = _scaled(blocks[n], x)
-        if length == 0.0:  # every score is 0: the tie rule's first vector of shell 2
+        if length == 0.0:
             out[n] = 0
-            out[n, 0] = out[n, 1] = 4
             continue
         state[:] = 0.0
-        state[_MIN_NORM], state[_MAX_NORM], state[_LENGTH] = 32.0, norm_cap, length
+        state[_MIN_NORM], state[_MAX_NORM], state[_LENGTH] = min_norm, max_norm, length
         for g in range(len(targets)):
             state[_TARGET], state[_LOW], state[_HIGH] = targets[g], lows[g], highs[g]
             for i in range(24):
@@ -332,7 +363,7 @@ def directions(blocks, norm_cap, targets, lows, highs, out):
             out[n, i] = int(best[i])
 
 
-@njit(**_EXACT)
+@njit(**KERNEL)
 def points(blocks, scale, norm_cap, out):
     """out[n] = the vector of norm <= norm_cap (UNBOUNDED: any) nearest to blocks[n] / scale."""
     cosets, buffers, path, move = _workspace()

@@ -1,4 +1,4 @@
-"""Run a Numba kernel over rows with threads.
+"""How kernels are compiled, and running them over rows with threads.
 
 Kernels are compiled with nogil=True and write each row of their output from the same row of their input, so any split
 of the rows gives the same bytes; threads only change how long it takes.  A thread pool instead of Numba's parallel=True
@@ -10,6 +10,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+KERNEL: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy"}
+"""Options of every numba.njit: no global lock while running, compiled once per machine, IEEE arithmetic in order."""
 
 CHUNK = 2048
 """Rows a kernel call; a few milliseconds of work."""
@@ -24,7 +28,9 @@ def over_rows(kernel: Callable[[slice], None], rows: int, threads: int | None = 
     """Call kernel(slice) for slices that cover 0 ... rows-1.  threads: None means every processor at hand."""
     count = default_threads() if threads is None else threads
     if count < 1:
-        raise ValueError(f"Argument 'threads' must be at least 1 (or None for all processors), got {threads}.")
+        raise ValueError(
+            f"Argument 'threads' must be at least 1 (or None for all processors), got {threads}."
+        )
     slices = [slice(start, min(start + CHUNK, rows)) for start in range(0, rows, CHUNK)]
     if count == 1 or len(slices) <= 1:
         for part in slices:

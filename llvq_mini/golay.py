@@ -47,7 +47,11 @@ def _turyn() -> NDArray[np.uint32]:
     """The 4096 words in the order of their numbers x<<8 | a<<4 | b."""
     number = np.arange(4096)
     x, a, b = number >> 8, number >> 4 & 15, number & 15
-    octads = HAMMING[a] ^ HAMMING_INVERTED[x], HAMMING[b] ^ HAMMING_INVERTED[x], HAMMING[a ^ b] ^ HAMMING_INVERTED[x]
+    octads = (
+        HAMMING[a] ^ HAMMING_INVERTED[x],
+        HAMMING[b] ^ HAMMING_INVERTED[x],
+        HAMMING[a ^ b] ^ HAMMING_INVERTED[x],
+    )
     return (octads[0] | octads[1] << 8 | octads[2] << 16).astype(np.uint32)
 
 
@@ -77,7 +81,9 @@ def _as_words(words: ArrayLike) -> NDArray[np.uint32]:
     if w.dtype.kind not in "iu":
         raise TypeError(f"Argument 'words' must hold integers of 24 bits, got dtype {w.dtype}.")
     if w.size and (int(w.min()) < 0 or int(w.max()) >= 1 << 24):
-        raise ValueError(f"Argument 'words' must hold integers in [0, 2**24), got {int(w.min())} ... {int(w.max())}.")
+        raise ValueError(
+            f"Argument 'words' must hold integers in [0, 2**24), got {int(w.min())} ... {int(w.max())}."
+        )
     return w.astype(np.uint32)
 
 
@@ -153,6 +159,7 @@ def decode_soft(llr: ArrayLike) -> NDArray[np.uint32]:
         raise ValueError(f"Argument 'llr' must have shape (24,) or (n, 24), got {r.shape}.")
     if not np.isfinite(r).all():
         raise ValueError("Argument 'llr' must be finite; it holds NaN or infinity.")
+    r = np.ldexp(r, -np.frexp(np.abs(r).max(axis=-1, keepdims=True))[1])  # a power of two: exact, and sums stay finite
     signs = 1.0 - 2.0 * to_bits(HAMMING_INVERTED)[:, :8]  # (16, 8): flips by g(x)
     a = np.arange(16)
     blocks = r.reshape(-1, 3, 8)
@@ -160,7 +167,9 @@ def decode_soft(llr: ArrayLike) -> NDArray[np.uint32]:
     for start in range(0, len(blocks), 512):  # 512 * 4096 correlations: 16 MB at a time
         octads = blocks[start : start + 512, None] * signs[:, None, :]
         w = _hadamard8(octads)  # (n, 16, 3, 8): correlation with every linear function
-        w = np.stack([w, -w], axis=-1).reshape(*w.shape[:-1], 16)  # index a = 2k + s: constant s flips the sign
+        w = np.stack([w, -w], axis=-1).reshape(
+            *w.shape[:-1], 16
+        )  # index a = 2k + s: constant s flips the sign
         total = w[:, :, 0, :, None] + w[:, :, 1, None, :] + w[:, :, 2][:, :, a[:, None] ^ a]
         best[start : start + 512] = WORDS[total.reshape(len(total), -1).argmax(axis=1)]
     return best.reshape(r.shape[:-1])

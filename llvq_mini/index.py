@@ -24,9 +24,9 @@ condition sum k = 0 (mod 2) of leech.py.  (Values congruent to 1 mod 4 have even
 squares of the free k add up to the excess modulo 2.)  For odd vectors the condition holds by itself.
 
 Shells ascend, so the index of a point does not depend on the cap: the origin is 0, shell 2 is 1 ... 196560, and so on.
-Within a shell, rows come in the order of `_index_tables.KINDS`.  All tables together are below 100 kB for caps up to 13, their arrays
-are plain and constant, and blocks are independent: a GPU decodes with the same bytes.  Enumerative coding is due to
-T. M. Cover, IEEE Trans. Inf. Theory 19 (1973); the octad tree is this project's.  Tests: tests/test_index.py.
+Within a shell, rows come in the order of `_index_tables.KINDS`.  Decoding needs less than 100 kB of tables for caps up
+to 13, in plain constant arrays, and blocks are independent: a GPU decodes with the same bytes.  Enumerative coding is
+due to T. M. Cover, IEEE Trans. Inf. Theory 19 (1973); the octad tree is this project's.  Tests: tests/test_index.py.
 """
 
 from __future__ import annotations
@@ -36,12 +36,11 @@ from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from llvq_mini import golay, leech, shells
-from llvq_mini._index_tables import Tables, digit_base, tables
-from llvq_mini._parallel import over_rows
+from llvq_mini._index_tables import digit_base, tables
+from llvq_mini._parallel import KERNEL, over_rows
 from llvq_mini.search import MAX_SHELL
 
 NOT_A_POINT = -1
-_KERNEL = {"nogil": True, "cache": True, "error_model": "numpy"}
 _WORDS = golay.WORDS.astype(np.int64)
 _WEIGHT = np.bitwise_count(np.arange(256)).astype(np.int64)
 _H_NUMBER = golay.HAMMING_NUMBER.astype(np.int64)
@@ -57,7 +56,7 @@ def _octad_order() -> NDArray[np.int64]:
 _ORDER = _octad_order()
 
 
-@njit(**_KERNEL)
+@njit(**KERNEL)
 def _parity(word):
     """Parity of the set bits of a 24-bit integer."""
     word ^= word >> 16
@@ -66,7 +65,7 @@ def _parity(word):
     return 0x6996 >> (word & 15) & 1
 
 
-@njit(**_KERNEL)
+@njit(**KERNEL)
 def _split(t, node, n, rank):
     """A rank of a node with excess n as (excess of the left half, rank of the left, rank of the right half)."""
     at = t.origin[node] + n * (n + 1) // 2
@@ -79,13 +78,13 @@ def _split(t, node, n, rank):
     return a, upper, rank - upper * size
 
 
-@njit(**_KERNEL)
+@njit(**KERNEL)
 def _join(t, node, n, a, upper, lower):
     """The inverse of _split."""
     return t.cumulative[t.origin[node] + n * (n + 1) // 2 + a] + upper * t.total[t.right[node], n - a] + lower
 
 
-@njit(**_KERNEL)
+@njit(**KERNEL)
 def _row(t, code):
     """The last row whose first index is <= code, by bisection."""
     low, high = 0, len(t.first)
@@ -98,7 +97,7 @@ def _row(t, code):
     return low
 
 
-@njit(**_KERNEL)
+@njit(**KERNEL)
 def _put_octad(t, node, n, rank, byte, reversed_, odd, out):
     """Write an octad: values by the two quads, signs reversed by the bits of reversed_ in tree order."""
     a, upper, lower = _split(t, node, n, rank)
@@ -110,7 +109,7 @@ def _put_octad(t, node, n, rank, byte, reversed_, odd, out):
         out[i] = -value if reversed_ >> j & 1 else value
 
 
-@njit(**_KERNEL)
+@njit(**KERNEL)
 def _decode(t, codes, out):
     for row in range(len(codes)):
         code = np.int64(codes[row])
@@ -146,7 +145,7 @@ def _decode(t, codes, out):
                 _put_octad(t, three, n - a - b, rank3, byte, flips, odd, octad)
 
 
-@njit(**_KERNEL)
+@njit(**KERNEL)
 def _word_number(word):
     """golay.number for one word."""
     one, two = word & 255, word >> 8 & 255
@@ -157,7 +156,7 @@ def _word_number(word):
     return np.int64(-1) if a < 0 or b < 0 else x << 8 | a << 4 | b
 
 
-@njit(**_KERNEL)
+@njit(**KERNEL)
 def _take_quad(t, kind, v, start, byte, odd, base):
     """Excess and rank of half an octad, from coordinate `start` of the tree order, and which values are reversed."""
     excess, key, reversed_ = 0, 0, 0
@@ -177,7 +176,7 @@ def _take_quad(t, kind, v, start, byte, odd, base):
     return excess, np.int64(t.quad_rank[kind, key]), reversed_
 
 
-@njit(**_KERNEL)
+@njit(**KERNEL)
 def _take_octad(t, node, v, byte, odd, base):
     """The inverse of _put_octad: excess and rank of an octad, and which values are reversed, in tree order."""
     a, upper, flips1 = _take_quad(t, t.left[node], v, 0, byte, odd, base)
@@ -185,7 +184,7 @@ def _take_octad(t, node, v, byte, odd, base):
     return a + b, _join(t, node, a + b, a, upper, lower), flips1 | flips2
 
 
-@njit(**_KERNEL)
+@njit(**KERNEL)
 def _encode(t, points, max_norm, base, codes):
     """Indices of lattice points of norm <= max_norm; other rows get NOT_A_POINT."""
     for row in range(len(points)):
@@ -265,7 +264,9 @@ def encode(v: ArrayLike, max_shell: int = 12, threads: int | None = None) -> NDA
         why = "is not a Leech lattice vector"
         if leech.contains(row[None])[0]:
             why = f"lies on shell {int(row @ row) // 16}, outside max_shell={max_shell}"
-        raise ValueError(f"Argument 'v' must hold lattice points of the ball; row {bad[0]} {why}: {row.tolist()}.")
+        raise ValueError(
+            f"Argument 'v' must hold lattice points of the ball; row {bad[0]} {why}: {row.tolist()}."
+        )
     return codes.astype(np.uint64)
 
 

@@ -26,7 +26,9 @@ def as_points(v: ArrayLike, argument: str = "v") -> NDArray[np.int64]:
     """An (n, 24) integer array as int64; TypeError or ValueError for anything else."""
     a = np.asarray(v)
     if a.dtype.kind not in "iu":
-        raise TypeError(f"Argument '{argument}' must hold integers (the sqrt(8)-scaled frame), got dtype {a.dtype}.")
+        raise TypeError(
+            f"Argument '{argument}' must hold integers (the sqrt(8)-scaled frame), got dtype {a.dtype}."
+        )
     if a.ndim != 2 or a.shape[1] != 24:
         raise ValueError(f"Argument '{argument}' must have shape (n, 24), got {a.shape}.")
     return a.astype(np.int64)

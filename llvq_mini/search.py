@@ -45,26 +45,30 @@ class Group(NamedTuple):
 
 
 @cache
-def groups(max_shell: int) -> tuple[Group, ...]:
-    """The groups of shells 2 ... max_shell, outermost first, for `nearest_direction`.
+def groups(max_shell: int, min_shell: int = 2) -> tuple[Group, ...]:
+    """The groups of shells min_shell ... max_shell, outermost first, for `nearest_direction`.
 
     A group spans at most 2.6 in sqrt(|v|^2), which keeps its certificate near the distance of the nearest lattice
-    point; t makes the two ends of the span equally costly at the usual angle (squared error about 13).
+    point.  t minimizes that certificate at the usual angle, where t^2 (1 - b^2) is about 12.9: it makes the two ends of
+    the span equally costly, unless the group is so narrow that t = b sqrt(n) is better still.
     """
     found, high = [], max_shell
-    while high >= 2:
+    while high >= min_shell:
         low = high
-        while low > 2 and 4 * (high**0.5 - (low - 1) ** 0.5) <= 2.6:
+        while low > min_shell and 4 * (high**0.5 - (low - 1) ** 0.5) <= 2.6:
             low -= 1
         middle = 2 * (high**0.5 + low**0.5)
-        found.append(Group((middle * middle + 12.9) ** 0.5, low, high))
+        cosine = (middle * middle / (middle * middle + 12.9)) ** 0.5
+        found.append(Group(min(middle / cosine, cosine * 4 * high**0.5), low, high))
         high = low - 1
     return tuple(found)
 
 
 def _check_shell(max_shell: int, lowest: int) -> None:
     if not isinstance(max_shell, int | np.integer) or not lowest <= max_shell <= MAX_SHELL:
-        raise ValueError(f"Argument 'max_shell' must be an integer in {lowest} ... {MAX_SHELL}, got {max_shell!r}.")
+        raise ValueError(
+            f"Argument 'max_shell' must be an integer in {lowest} ... {MAX_SHELL}, got {max_shell!r}."
+        )
 
 
 def _blocks(x: ArrayLike) -> NDArray:
@@ -75,17 +79,29 @@ def _blocks(x: ArrayLike) -> NDArray:
         raise ValueError(f"Argument 'x' must have shape (n, 24), got {a.shape}.")
     bad = np.flatnonzero(~np.isfinite(a).all(axis=1))
     if bad.size:
-        raise ValueError(f"Argument 'x' must be finite; block {bad[0]} holds NaN or infinity ({bad.size} such blocks).")
+        raise ValueError(
+            f"Argument 'x' must be finite; block {bad[0]} holds NaN or infinity ({bad.size} such blocks)."
+        )
     return np.ascontiguousarray(a)
 
 
-def nearest_direction(x: ArrayLike, max_shell: int = 12, threads: int | None = None) -> NDArray[np.int8]:
-    """The lattice point of shells 2 ... max_shell with the largest cosine to each block, exactly.
+@cache
+def _first_vector(shell: int) -> NDArray[np.int8]:
+    """The vector of a shell that comes first by the tie rule: largest first coordinate, then second, and so on."""
+    falling = 2.0 ** (-8.0 * np.arange(24))  # its order of dot products is the order of the tie rule
+    return nearest_direction(falling[None], shell, min_shell=shell, threads=1)[0]
+
+
+def nearest_direction(
+    x: ArrayLike, max_shell: int = 12, min_shell: int = 2, threads: int | None = None
+) -> NDArray[np.int8]:
+    """The lattice point of shells min_shell ... max_shell with the largest cosine to each block, exactly.
 
     Parameters
     ----------
-    x : (n, 24) float32 or float64, any finite values.  A zero block has no direction; it gets (4, 4, 0, ..., 0).
-    max_shell : 2 ... 31.
+    x : (n, 24) float32 or float64, any finite values.  A zero block has no direction: all points are equally good, and
+        the tie rule gives it the first vector of the smallest shell, (4, 4, 0, ..., 0) on shell 2.
+    min_shell, max_shell : 2 <= min_shell <= max_shell <= 31.
     threads : None for all processors.
 
     Returns
@@ -93,13 +109,19 @@ def nearest_direction(x: ArrayLike, max_shell: int = 12, threads: int | None = N
     int8[n, 24], vectors in the sqrt(8)-scaled frame.  Raises TypeError, ValueError for unsuitable input.
     """
     _check_shell(max_shell, 2)
+    if not isinstance(min_shell, int | np.integer) or not 2 <= min_shell <= max_shell:
+        raise ValueError(
+            f"Argument 'min_shell' must be an integer in 2 ... max_shell={max_shell}, got {min_shell!r}."
+        )
     blocks = _blocks(x)
     out = np.empty(blocks.shape, dtype=np.int8)
-    t, low, high = (np.array(column, dtype=np.float64) for column in zip(*groups(max_shell), strict=True))
-    sqrt_low, sqrt_high = 4 * np.sqrt(low), 4 * np.sqrt(high)
-    over_rows(
-        lambda s: _listing.directions(blocks[s], 16 * max_shell, t, sqrt_low, sqrt_high, out[s]), len(blocks), threads
-    )
+    t, low, high = (np.array(c, dtype=np.float64) for c in zip(*groups(max_shell, min_shell), strict=True))
+    ends = 4 * np.sqrt(low), 4 * np.sqrt(high)
+    norms = 16.0 * min_shell, 16.0 * max_shell
+    over_rows(lambda s: _listing.directions(blocks[s], *norms, t, *ends, out[s]), len(blocks), threads)
+    zero = ~blocks.any(axis=1)
+    if zero.any():
+        out[zero] = _first_vector(int(min_shell))
     return out
 
 
@@ -129,7 +151,7 @@ def nearest_in_ball(
 def nearest_point(x: ArrayLike, threads: int | None = None) -> NDArray[np.int64]:
     """The lattice point nearest to each block, in the whole lattice, exactly.
 
-    8 Z^24 is a sublattice, so the block is first reduced to [-4, 4]^24; ties are decided there (see above).
+    8 Z^24 is a sublattice, so the block is first reduced to [-4, 4)^24; ties are decided there (see above).
 
     Parameters
     ----------
@@ -142,8 +164,8 @@ def nearest_point(x: ArrayLike, threads: int | None = None) -> NDArray[np.int64]
     blocks = _blocks(x).astype(np.float64)
     if blocks.size and np.abs(blocks).max() >= 2.0**50:
         raise ValueError(f"Argument 'x' must stay below 2**50 in magnitude, got {np.abs(blocks).max():.6g}.")
-    translation = 8 * np.rint(blocks / 8)
+    translation = 8 * np.floor(blocks / 8 + 0.5)  # halves upwards: x and x + 8k are decided alike
     residual = blocks - translation  # exact: both are multiples of the last place of x
     out = np.empty(blocks.shape, dtype=np.int8)
     over_rows(lambda s: _listing.points(residual[s], 1.0, _listing.UNBOUNDED, out[s]), len(blocks), threads)
-    return out + translation.astype(np.int64)
+    return translation.astype(np.int64) + out.astype(np.int64)
