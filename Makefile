@@ -2,8 +2,6 @@
 
 VENV := .venv
 PY := $(VENV)/bin/python
-OUT ?= out/smollm2-2bit
-PROMPT ?= The capital of France is
 
 .DEFAULT_GOAL := help
 .PHONY: help env book test check demo bench notebooks clean distclean
@@ -25,13 +23,11 @@ test: book ## run every test, the browser tests of the built book included
 check: env ## lint, types, layers and the fast tests (under two minutes)
 	@$(PY) -m ruff check .
 	@$(PY) -m mypy
-	@$(VENV)/bin/lint-imports --no-cache
+	@$(VENV)/bin/lint-imports --no-cache --no-logo
 	@$(PY) -m pytest -q -m "not slow and not browser"
 
 demo: env ## quantize the embedded model to 2 bits a weight and let it talk
-	@test -e $(OUT) || $(VENV)/bin/llvq quantize embedded -o $(OUT) --bits 2
-	@$(VENV)/bin/llvq inspect $(OUT)
-	@$(VENV)/bin/llvq generate $(OUT) "$(PROMPT)"
+	@$(VENV)/bin/llvq demo
 
 bench: env ## rerun the benchmarks; their JSON goes to benchmarks/results
 	@for script in benchmarks/*.py; do $(PY) $$script || exit 1; done

@@ -105,11 +105,25 @@ def prepare(app: Sphinx, config: Any) -> None:
     # a changed value makes Sphinx read every page again; with the cache in place that takes seconds
     config.llvq_inputs = library + fingerprint("book/_ext/*.py", "book/_static/**/*")
     os.environ["LLVQ_STATIC_WIDGETS"] = "1"
+    own_profile()
+
+
+def own_profile() -> None:
+    """Give the kernels an empty IPython profile: a reader's own start-up files must not change the book."""
+    profile = ROOT / "book" / "_build" / "ipython" / "profile_default"
+    profile.mkdir(parents=True, exist_ok=True)
+    # otherwise each kernel warns that it listens, unencrypted, on this machine's loopback interface
+    quiet = "c.IPKernelApp.log_level = 40\n"
+    (profile / "ipython_kernel_config.py").write_text(quiet, encoding="utf-8")
+    os.environ["IPYTHONDIR"] = str(profile.parent)
 
 
 def finish_page(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
-    """Load the widget scripts where a widget is, and point the Colab button at the notebook."""
-    if "data-llvq-widget" in context.get("body", ""):
+    """Load the widget scripts where a widget is, point Colab at the notebook, give reference lists their role."""
+    body = context.get("body", "")
+    # docutils puts doc-biblioentry into a list, whose children ARIA wants to be list items
+    context["body"] = body.replace('role="doc-biblioentry"', 'role="listitem"')
+    if "data-llvq-widget" in body:
         app.add_js_file("llvq/widget-modules.js", loading_method="defer", priority=800)
         app.add_js_file("llvq/widget-loader.js", loading_method="defer", priority=801)
     for group in context.get("header_buttons", []):

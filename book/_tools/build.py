@@ -18,7 +18,8 @@ ROOT = Path(__file__).resolve().parents[2]
 def main() -> int:
     """Run Jupyter Book; the exit status is its own."""
     started = time.monotonic()
-    command = [sys.executable, "-m", "jupyter_book", "build", str(ROOT), "--path-output", str(ROOT / "book")]
+    program = Path(sys.executable).parent / "jupyter-book"
+    command = [str(program), "build", str(ROOT), "--path-output", str(ROOT / "book")]
     command += ["-n", "-W", "--keep-going", *sys.argv[1:]]
     # cells that call the command line find this environment's `llvq`
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])

@@ -1,0 +1,122 @@
+"""The book's sources and tools, without building it: chapters, references, the environment's files."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+BOOK = ROOT / "book"
+sys.path.insert(0, str(BOOK / "_ext"))
+
+
+def chapters() -> list[Path]:
+    """The files of the table of contents, in order."""
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
+    names = [toc["root"]] + [entry["file"] for part in toc["parts"] for entry in part["chapters"]]
+    return [ROOT / f"{name}.md" for name in names]
+
+
+def test_every_chapter_exists_and_is_listed() -> None:
+    """The table of contents and the folder agree."""
+    assert sorted(chapters()) == sorted(BOOK.glob("*.md"))
+
+
+def test_every_exercise_has_a_folded_solution() -> None:
+    """Each labelled exercise is answered by a solution of class dropdown."""
+    for path in chapters():
+        text = path.read_text(encoding="utf-8")
+        labels = re.findall(r"\{exercise(?:-start)?\}[^\n]*\n:label: (\S+)", text)
+        solved = re.findall(r"\{solution(?:-start)?\} (\S+)\n:class: dropdown", text)
+        assert sorted(labels) == sorted(solved), path.name
+
+
+def test_every_citation_is_in_the_bibliography() -> None:
+    """Each key that a chapter cites is defined once."""
+    keys = re.findall(r"^@\w+\{([^,]+),", (BOOK / "references.bib").read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(keys) == len(set(keys))
+    for path in chapters():
+        for group in re.findall(r"\{cite(?::\w+)?\}`([^`]+)`", path.read_text(encoding="utf-8")):
+            assert {key.strip() for key in group.split(",")} <= set(keys), path.name
+
+
+def test_fingerprint_follows_names_and_contents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hash that keys the execution cache changes with a file's content, its name, and a new file."""
+    import llvq_book
+
+    monkeypatch.setattr(llvq_book, "ROOT", tmp_path)
+    (tmp_path / "a.py").write_text("1")
+    seen = {llvq_book.fingerprint("*.py")}
+    assert llvq_book.fingerprint("*.py") in seen
+    (tmp_path / "a.py").write_text("2")
+    seen.add(llvq_book.fingerprint("*.py"))
+    (tmp_path / "b.py").write_text("")
+    seen.add(llvq_book.fingerprint("*.py"))
+    (tmp_path / "b.py").rename(tmp_path / "c.py")
+    seen.add(llvq_book.fingerprint("*.py"))
+    assert len(seen) == 4
+
+
+def test_direct_pins_agree_with_the_constraints() -> None:
+    """requirements.txt pins exactly what constraints.txt holds, and every library dependency is pinned."""
+    import tomllib
+
+    def pins(name: str) -> dict[str, str]:
+        lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
+        found = dict(m.groups() for line in lines if (m := re.match(r"([\w.-]+)(?:\[\w+\])?==(\S+)", line)))
+        return {re.sub(r"[-_.]+", "-", key).lower(): version for key, version in found.items()}
+
+    direct, all_pins = pins("requirements.txt"), pins("constraints.txt")
+    assert direct.items() <= all_pins.items()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    for requirement in project["dependencies"]:
+        name, bound = re.match(r"([\w-]+)(.*)", requirement).groups()
+        assert name in direct and re.fullmatch(r">=[\d.]+", bound), requirement
+
+
+def setup_script(folder: Path, python: str, path: str) -> subprocess.CompletedProcess[str]:
+    """Run .ci/setup on copies of the files that it reads, with another interpreter."""
+    (folder / ".ci").mkdir()
+    names = (".ci/setup", "requirements.txt", "requirements-nodeps.txt", "constraints.txt", "pyproject.toml")
+    for name in names:
+        (folder / name).write_bytes((ROOT / name).read_bytes())
+    environment = {**os.environ, "PYTHON": python, "PATH": path}
+    command = ["bash", str(folder / ".ci/setup")]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("program", "sentence"),
+    [
+        ('case "$2" in *version_info*) exit 1;; *) echo 3.9.2;; esac', "Python 3.11 or newer is needed"),
+        ('case "$2" in *ensurepip*) exit 1;; esac', "apt-get install python3-venv"),
+        ('case "$1" in -m) echo no space >&2; exit 1;; esac', "-m venv' failed"),
+    ],
+)
+def test_setup_says_what_is_missing(tmp_path: Path, program: str, sentence: str) -> None:
+    """A missing prerequisite ends with one sentence on stderr, a status other than 0 and no stamp."""
+    fake = tmp_path / "fake-python"
+    fake.write_text(f"#!/bin/sh\n{program}\n")
+    fake.chmod(0o755)
+    done = setup_script(tmp_path, str(fake), os.environ["PATH"])
+    assert done.returncode != 0 and sentence in done.stderr.splitlines()[-1]
+    assert not (tmp_path / ".venv" / ".llvq-ready").exists()
+
+
+def test_setup_asks_for_space(tmp_path: Path) -> None:
+    """With too little disk the sentence says how much is needed."""
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    (tools / "df").write_text('#!/bin/sh\necho header\necho "disk 9 9 1048576 9% /"\n')
+    (tools / "df").chmod(0o755)
+    done = setup_script(tmp_path, sys.executable, f"{tools}:{os.environ['PATH']}")
+    assert (
+        done.returncode != 0 and "8 GB of free disk space are needed here, but there are 1 GB" in done.stderr
+    )
+    assert not (tmp_path / ".venv").exists()
