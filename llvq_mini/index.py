@@ -187,8 +187,10 @@ def _take_octad(t, node, v, byte, odd, base):
 @njit(**KERNEL)
 def _encode(t, points, max_norm, base, codes):
     """Indices of lattice points of norm <= max_norm; other rows get NOT_A_POINT."""
+    v = np.empty(24, np.int64)
     for row in range(len(points)):
-        v = points[row]
+        for i in range(24):
+            v[i] = points[row, i]
         e, word, norm, total, mixed = v[0] & 1, 0, 0, 0, 0
         for i in range(24):
             mixed |= (v[i] & 1) ^ e
@@ -252,18 +254,18 @@ def encode(v: ArrayLike, max_shell: int = 12, threads: int | None = None) -> NDA
     Raises ValueError for a row that is not in the lattice or lies outside the ball, TypeError for non-integers.
     """
     size(max_shell)
-    points = leech.as_points(v)
+    points = leech.check_points(v)
     codes = np.empty(len(points), dtype=np.int64)
-    # Far coordinates would overflow the kernel's norms; anything beyond 64 is outside every supported ball.
-    near = np.clip(points, -64, 64) if points.size and np.abs(points).max() > 64 else points
+    # int8 is enough: coordinates beyond 64 are outside every supported ball, whatever they are clipped to.
+    narrow = points if points.dtype == np.int8 else np.clip(points, -65, 65).astype(np.int8)
     t, base = tables(int(max_shell)), digit_base(max_shell)
-    over_rows(lambda s: _encode(t, near[s], 16 * max_shell, base, codes[s]), len(points), threads)
+    over_rows(lambda s: _encode(t, narrow[s], 16 * max_shell, base, codes[s]), len(points), threads)
     bad = np.flatnonzero(codes == NOT_A_POINT)
     if bad.size:
-        row = points[bad[0]]
+        row = points[bad[0]].astype(np.int64)
         why = "is not a Leech lattice vector"
         if leech.contains(row[None])[0]:
-            why = f"lies on shell {int(row @ row) // 16}, outside max_shell={max_shell}"
+            why = f"lies on shell {sum(int(c) ** 2 for c in row) // 16}, outside max_shell={max_shell}"
         raise ValueError(
             f"Argument 'v' must hold lattice points of the ball; row {bad[0]} {why}: {row.tolist()}."
         )

@@ -22,8 +22,8 @@ from numpy.typing import ArrayLike, NDArray
 from llvq_mini import golay
 
 
-def as_points(v: ArrayLike, argument: str = "v") -> NDArray[np.int64]:
-    """An (n, 24) integer array as int64; TypeError or ValueError for anything else."""
+def check_points(v: ArrayLike, argument: str = "v") -> NDArray:
+    """v as an array, which must be (n, 24) integers; TypeError or ValueError for anything else."""
     a = np.asarray(v)
     if a.dtype.kind not in "iu":
         raise TypeError(
@@ -31,7 +31,7 @@ def as_points(v: ArrayLike, argument: str = "v") -> NDArray[np.int64]:
         )
     if a.ndim != 2 or a.shape[1] != 24:
         raise ValueError(f"Argument '{argument}' must have shape (n, 24), got {a.shape}.")
-    return a.astype(np.int64)
+    return a
 
 
 def contains(v: ArrayLike) -> NDArray[np.bool_]:
@@ -40,7 +40,7 @@ def contains(v: ArrayLike) -> NDArray[np.bool_]:
     Parameters: v, (n, 24) integers in the sqrt(8)-scaled frame.  Returns: bool[n].
     Raises TypeError for non-integers and ValueError for another shape.
     """
-    a = as_points(v)
+    a = check_points(v).astype(np.int64)
     e = a[:, :1] & 1
     one_parity = ((a & 1) == e).all(axis=1)
     word = golay.from_bits((a - e) >> 1 & 1)
@@ -49,7 +49,7 @@ def contains(v: ArrayLike) -> NDArray[np.bool_]:
 
 def shell(v: ArrayLike) -> NDArray[np.int64]:
     """Shell numbers |v|^2 / 16 of lattice vectors (n, 24), int64[n]; ValueError for vectors outside the lattice."""
-    a = as_points(v)
+    a = check_points(v).astype(np.int64)
     outside = np.flatnonzero(~contains(a))
     if outside.size:
         raise ValueError(
