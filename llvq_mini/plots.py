@@ -127,7 +127,7 @@ class Picture:
         self.alt = alt
 
     def _repr_html_(self) -> str:
-        style = "margin:0.5rem 0;overflow-x:auto;border-radius:8px;background:var(--llvq-card,#fdfdfe)"
+        style = "margin:0.5rem 0;overflow-x:auto;border-radius:8px;background:var(--llvq-card, #fdfdfe)"
         return f'<figure class="llvq-figure" style="{style}">{self.svg}</figure>'
 
     def __repr__(self) -> str:
