@@ -204,19 +204,18 @@ _DEMO_PROMPTS = ("The capital of France is", "Once upon a time, there was a", "W
 
 
 def _demo(arguments: argparse.Namespace) -> None:
-    from . import embedded, store
+    from . import cached, embedded, store
     from .evaluate import generate
     from .models import load_source
-    from .pipeline import quantize
     from .report import layer_table, summary_lines
 
-    out = arguments.out or embedded.cache_folder() / "demo-2bit"
-    if not out.exists():
-        with _progress() as step:
-            report = quantize(embedded.NAME, out, on_step=step).report
-        _print(layer_table(report))
-        for line in summary_lines(report):
-            print(line)
+    out = arguments.out or embedded.cache_folder() / f"{embedded.NAME}-2bit"
+    with _progress() as step:
+        report, reason = cached.quantized(embedded.NAME, out, on_step=step)
+    print(f"{out}: quantized, because {reason}" if reason else f"{out}: made earlier, verified, used again")
+    _print(layer_table(report))
+    for line in summary_lines(report):
+        print(line)
     quantized, tokenizer = store.load_model(out)
     source = load_source(embedded.NAME)
     for prompt in _DEMO_PROMPTS:

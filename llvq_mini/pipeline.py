@@ -36,7 +36,7 @@ from .errors import LLVQError
 from .files import atomic_folder, require_space, write_json
 from .hessian import DAMPING, SINK_WEIGHT, Accumulator
 from .layer import LayerReport, QuantizedLinear, prepare, quantize_linear
-from .models import Source, load_source, read_config, token_fingerprint, token_windows
+from .models import MANIFEST, Source, load_source, read_config, token_fingerprint, token_windows
 
 if TYPE_CHECKING:
     import torch
@@ -244,6 +244,8 @@ def quantize(
     settings = settings or Settings()
     book = settings.make_codebook()
     out = Path(out)
+    if force:
+        _refuse_foreign(out)
     step = on_step or (lambda stage, done, total: None)
     started = time.perf_counter()
     with atomic_folder(out, replace=force) as folder, torch.inference_mode():
@@ -265,6 +267,15 @@ def quantize(
         report["measured"] = store.measured_bits(folder)
         write_json(folder / store.REPORT, report)
     return Result(source.model, source.tokenizer, linears, report)
+
+
+def _refuse_foreign(out: Path) -> None:
+    """`force` may replace a quantized model or an empty folder, never anything else that happens to be
+    there."""
+    if out.exists() and not (out / MANIFEST).exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise LLVQError(
+            f"'{out}' exists and is not a quantized model; choose another name or remove it yourself"
+        )
 
 
 def _all_layers(

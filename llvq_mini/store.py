@@ -1,14 +1,15 @@
 """The folder of a quantized model, and a loader that cannot load garbage.
 
     OUT/
-      config.json            the source's configuration, with a `quantization_config` that names this format
-      model.safetensors      NAME.codes uint8 and NAME.row_scale float16 for every quantized linear; other
-      tensors untouched
-      llvq.json              the manifest: format version, codebook, shapes, seeds, and a SHA-256 of every
-      tensor and file
+      config.json            the source's configuration, with a `quantization_config` that names this format, and
+                             a model type that transformers alone does not know: it ignores unknown
+                             quantization methods and would otherwise answer with random weights
+      model.safetensors      NAME.codes uint8 and NAME.row_scale float16 for every quantized linear;
+                             other tensors untouched
+      llvq.json              the manifest: format version, codebook, shapes, seeds, and a SHA-256 of
+                             every tensor and file
       tokenizer files        as they were
-      report.json            what happened and how long it took; not part of the model, not covered by the
-      manifest
+      report.json            what happened and how long it took; not covered by the manifest
 
 The manifest carries a checksum of itself. Loading verifies, in this order: the manifest, the size and SHA-256
 of every file, names, dtypes, shapes and SHA-256 of every tensor; the first disagreement is an LLVQError of
@@ -33,7 +34,7 @@ from .errors import LLVQError
 from .feedback import padded_width
 from .files import write_json
 from .layer import QuantizedLinear
-from .models import MANIFEST, load_tokenizer, read_config
+from .models import MANIFEST, load_tokenizer
 
 if TYPE_CHECKING:
     import torch
@@ -94,10 +95,18 @@ def save(
     for name, linear in linears.items():
         stored[name + _CODES] = torch.from_numpy(linear.codes)
         stored[name + _SCALE] = torch.from_numpy(linear.row_scale)
-    save_file(stored, folder / WEIGHTS, metadata={"format": "pt", "llvq_format": str(FORMAT_VERSION)})
+    # one entry of metadata only: safetensors writes several in random order, and equal runs must give equal bytes
+    save_file(stored, folder / WEIGHTS, metadata={"format": "pt"})
     spec = next(iter(linears.values())).codebook.spec()
-    settings = {"quant_method": "llvq", "format_version": FORMAT_VERSION, "codebook": spec}
-    write_json(folder / "config.json", {**config, "quantization_config": settings})
+    kind = config["model_type"]
+    settings = {
+        "quant_method": "llvq",
+        "format_version": FORMAT_VERSION,
+        "base_model_type": kind,
+        "codebook": spec,
+    }
+    quantized_config = {**config, "model_type": f"llvq_{kind}", "quantization_config": settings}
+    write_json(folder / "config.json", quantized_config)
     tokenizer.save_pretrained(folder)
     manifest: dict[str, Any] = {
         "format": "llvq",
@@ -138,8 +147,11 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise LLVQError(
             f"'{path}' is larger than {_LARGEST_MANIFEST >> 20} MiB, which no manifest is; quantize again"
         )
+    data = path.read_bytes()
+    if not data.endswith(b"}\n"):
+        raise LLVQError(f"'{path}' does not end as it was written, it is truncated; quantize again")
     try:
-        manifest = json.loads(path.read_bytes())
+        manifest = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise LLVQError(f"'{path}' is not valid JSON, the file is damaged; quantize again") from error
     if not isinstance(manifest, dict) or manifest.get("format") != "llvq":
@@ -277,8 +289,8 @@ def load_model(folder: str | Path) -> tuple[PreTrainedModel, PreTrainedTokenizer
 
     folder = Path(folder)
     checkpoint = load(folder)
-    settings = read_config(folder)
-    settings.pop("quantization_config")
+    settings = json.loads((folder / "config.json").read_bytes())
+    settings["model_type"] = settings.pop("quantization_config")["base_model_type"]
     config = LlamaConfig.from_dict({**settings, "dtype": "float32"})
     loading: Any = LlamaForCausalLM.from_pretrained(
         None, config=config, state_dict=dense_state(checkpoint), output_loading_info=True

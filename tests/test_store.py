@@ -52,7 +52,7 @@ def rewrite_manifest(folder, change):
     manifest = json.loads((folder / "llvq.json").read_text())
     change(manifest)
     manifest["checksum"] = store._own_checksum(manifest)
-    (folder / "llvq.json").write_text(json.dumps(manifest))
+    (folder / "llvq.json").write_text(json.dumps(manifest) + "\n")
 
 
 def test_round_trip(written):
@@ -64,7 +64,8 @@ def test_round_trip(written):
         assert loaded.linears[name].dequantize().tobytes() == linear.dequantize().tobytes()
     assert all(torch.equal(loaded.tensors[name], tensor) for name, tensor in tensors.items())
     config = json.loads((folder / "config.json").read_text())
-    assert config["hidden_size"] == 64 and config["quantization_config"]["quant_method"] == "llvq"
+    assert config["hidden_size"] == 64 and config["model_type"] == "llvq_llama"
+    assert config["quantization_config"]["base_model_type"] == "llama"
 
 
 def test_same_content_gives_the_same_bytes(written, tmp_path):
