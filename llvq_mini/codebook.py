@@ -7,32 +7,27 @@ quantizes something else divides by its scale first.
 The Leech codes:
 
     ShapeGain(M, b)    v = nearest direction on shells 2 ... M;  code = index of v, then b bits of gain.
-                       The gain is coded on the projection p = <x, v> / |v|, not on the norm |x|: for a given v the
-                       error |x - g v/|v||^2 is |x|^2 - p^2 + (p - g)^2, so p is the quantity to approximate.
+                       The gain is coded on the projection p = <x, v> / |v|, not on the norm |x|.
+    Tapered(M_1 ... )  several gains again, each with its own cap, because a shorter block needs fewer directions for
+                       the same error: the points that caps below 12 save pay for more gains.
     Ball(M)            v = nearest point of the ball of shells <= M in the scaled lattice; code = index of v.
     SingleShell(m, b)  the shape-gain code on one shell.
 
-Gain levels are Lloyd-Max levels for the distribution of p, which is |x| cos(angle): |x| is chi with 24 degrees of
-freedom, exactly, and independent of the angle; the cosines are those of SAMPLE random directions, searched once with
-a fixed seed.  The scales of Ball are fitted on as many blocks.  Levels and scales are part of `spec()`, which goes into
-files, so decoding never repeats the fit.  Sources: arXiv 2603.11021 (shape-gain and ball codes on Leech shells);
+Levels and scales are fitted to the Gaussian source once (gain.py has the theory) and are part of `spec()`, which goes
+into files, so decoding never repeats the fit.  Sources: arXiv 2603.11021 (shape-gain and ball codes on Leech shells);
 S. Lloyd, IEEE Trans. Inf. Theory 28 (1982).  Tests: tests/test_codebook.py.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import gammainc, gammaln
 
-from llvq_mini import index, search
-
-DIM = 24
-SAMPLE = 4096
-"""Random directions behind gain levels and ball scales; four times as many change the MSE by less than 1e-5."""
+from llvq_mini import gain, index, search
 
 
 @runtime_checkable
@@ -56,61 +51,24 @@ class Codebook(Protocol):
     def spec(self) -> dict[str, Any]: ...
 
 
-def _sample() -> NDArray[np.float64]:
-    return np.random.default_rng(24).standard_normal((SAMPLE, DIM))
-
-
-def _cosines(points: NDArray[np.int8], x: NDArray[np.float64]) -> NDArray[np.float64]:
-    v = points.astype(np.float64)
-    return np.einsum("ni,ni->n", x, v) / np.linalg.norm(v, axis=1) / np.linalg.norm(x, axis=1)
-
-
-def lloyd_max_gains(cosines: NDArray[np.float64], gain_bits: int) -> NDArray[np.float64]:
-    """Lloyd-Max levels for p = r c, r chi-distributed with 24 degrees of freedom, c one of `cosines` at random.
-
-    float64[2^gain_bits], ascending.  The probability and the mean of p on an interval are exact in r (incomplete gamma
-    functions) and averages over c; Lloyd's iteration stops when no level moves by more than 1e-9.
-    """
-    # E[r; r < a] = sqrt(2) Gamma(12.5) / Gamma(12) P(12.5, a^2 / 2) and P(r < a) = P(12, a^2 / 2).
-    mean_r = np.sqrt(2.0) * np.exp(gammaln(12.5) - gammaln(12.0))
-
-    def below(p: float) -> tuple[float, float]:
-        half_square = (p / cosines) ** 2 / 2
-        probability = gammainc(12.0, half_square).mean()
-        return float(probability), float(mean_r * (cosines * gammainc(12.5, half_square)).mean())
-
-    levels = (
-        cosines.mean() * (4.85 + 0.7 * np.linspace(-1.5, 1.5, 2**gain_bits)) if gain_bits else np.zeros(1)
-    )
-    for _ in range(1000):
-        edges = (levels[1:] + levels[:-1]) / 2
-        moments = [(0.0, 0.0), *map(below, edges), (1.0, float(mean_r * cosines.mean()))]
-        old, levels = (
-            levels,
-            np.array([(b[1] - a[1]) / (b[0] - a[0]) for a, b in zip(moments, moments[1:], strict=False)]),
-        )
-        if np.abs(levels - old).max() < 1e-9:
-            break
-    return levels
-
-
 class _Base:
     """What the Leech codes share: the check of codes and the rate."""
 
-    dim: ClassVar[int] = DIM
+    dim: ClassVar[int] = gain.DIM
     bits: int
 
     @property
     def bits_per_weight(self) -> float:
         return self.bits / self.dim
 
-    def _checked(self, codes: ArrayLike) -> NDArray[np.uint64]:
-        c = np.asarray(codes)
+    def _checked(self, codes: ArrayLike, count: int | None = None) -> NDArray[np.uint64]:
+        """codes as uint64, each below `count` (2^bits by default)."""
+        c, limit = np.asarray(codes), 1 << self.bits if count is None else count
         if c.dtype.kind not in "iu" or c.ndim != 1:
             raise TypeError(f"Argument 'codes' must be an integer vector, got {c.dtype} of shape {c.shape}.")
-        if c.size and (int(c.min()) < 0 or int(c.max()) >> self.bits):
+        if c.size and (int(c.min()) < 0 or int(c.max()) >= limit):
             raise ValueError(
-                f"Argument 'codes' must lie in 0 ... 2**{self.bits} - 1, got up to {int(c.max())}."
+                f"Argument 'codes' must lie in 0 ... {limit - 1}, got {int(c.min())} ... {int(c.max())}."
             )
         return c.astype(np.uint64)
 
@@ -131,50 +89,34 @@ class _ShapeGainCode(_Base):
                 f"A code must fit 64 bits; max_shell={max_shell} with {gain_bits} gain bits has {self.bits}."
             )
         self.levels = self._fitted() if levels is None else np.asarray(levels, dtype=np.float64)
-        if self.levels.shape != (2**self.gain_bits,) or not (
-            np.isfinite(self.levels).all() and (self.levels > 0).all()
-        ):
-            raise ValueError(
-                f"Argument 'levels' must hold {2**self.gain_bits} positive numbers, got {levels!r}."
-            )
-        if (np.diff(self.levels) <= 0).any():
-            raise ValueError(f"Argument 'levels' must ascend, got {levels!r}.")
+        gain.check_levels(self.levels, 2**self.gain_bits)
 
     def _shape(self, x: ArrayLike) -> NDArray[np.int8]:
         return search.nearest_direction(x, self.max_shell, self.min_shell)
 
     def _fitted(self) -> NDArray[np.float64]:
-        x = _sample()
-        return lloyd_max_gains(_cosines(self._shape(x), x), self.gain_bits)
+        x = gain.sample()
+        return gain.lloyd_max(gain.projections(self._shape(x), x) / np.linalg.norm(x, axis=1), self.gain_bits)
 
     def encode(self, x: ArrayLike) -> NDArray[np.uint64]:
         """Codes of blocks (n, 24) float32 or float64 of unit variance: uint64[n]."""
-        blocks = np.asarray(x)
-        v = self._shape(blocks)
-        wide = v.astype(np.float64)
-        projection = np.einsum("ni,ni->n", blocks.astype(np.float64), wide) / np.sqrt(
-            (wide * wide).sum(axis=1)
-        )
-        gain = np.searchsorted((self.levels[1:] + self.levels[:-1]) / 2, projection)
+        v = self._shape(x)
+        projection = gain.projections(v, np.asarray(x))
+        level = np.searchsorted((self.levels[1:] + self.levels[:-1]) / 2, projection)
         shape = index.encode(v, self.max_shell) - np.uint64(self._first)
-        return shape | gain.astype(np.uint64) << np.uint64(self._shape_bits)
+        return shape | level.astype(np.uint64) << np.uint64(self._shape_bits)
 
     def decode(self, codes: ArrayLike) -> NDArray[np.float32]:
         """Blocks of codes (n,): float32 (n, 24).  ValueError for a code outside the codebook."""
         c = self._checked(codes)
         shape = c & np.uint64((1 << self._shape_bits) - 1)
-        bad = np.flatnonzero(shape >= self._points)
-        if bad.size:
+        if c.size and int(shape.max()) >= self._points:
+            bad = int(shape.argmax())
             raise ValueError(
-                f"Argument 'codes' must name one of {self._points} points; entry {bad[0]} names number {shape[bad[0]]}."
+                f"Argument 'codes' must name one of {self._points} points; entry {bad} names number {shape[bad]}."
             )
-        v = index.decode(shape + np.uint64(self._first), self.max_shell).astype(np.float32)
-        norms = np.einsum("ni,ni->n", v, v)  # small integers: exact in float32
-        # The origin (index 0 of a ball) is no direction; encode never produces it, and it decodes to zero.
-        factor = self.levels[c >> np.uint64(self._shape_bits)] / np.sqrt(
-            np.maximum(norms, 1.0), dtype=np.float64
-        )
-        return v * factor.astype(np.float32)[:, None]
+        v = index.decode(shape + np.uint64(self._first), self.max_shell)
+        return gain.scaled_directions(v, self.levels[c >> np.uint64(self._shape_bits)])
 
 
 class ShapeGain(_ShapeGainCode):
@@ -217,6 +159,89 @@ class SingleShell(_ShapeGainCode):
         }
 
 
+class Tapered(_Base):
+    """Gains with one shell cap each, ascending; code = points of the smaller gains + index of the shape - 1.
+
+    caps: shell caps of the gains, ascending.  The default has 2^48 codes, less 0.1 %.  levels: the gains; None fits them
+    to the Gaussian source by Lloyd's iteration on a sample.
+    """
+
+    def __init__(self, caps: Sequence[int] = (8, 9, 10, 11, 12, 12), levels: ArrayLike | None = None) -> None:
+        self.caps = tuple(int(cap) for cap in caps)
+        if not self.caps or list(self.caps) != sorted(self.caps) or self.caps[0] < 2:
+            raise ValueError(f"Argument 'caps' must be ascending shell caps of at least 2, got {caps!r}.")
+        sizes = [index.size(cap) - 1 for cap in self.caps]  # the origin is no direction
+        if sum(sizes) >= 1 << 63:
+            raise ValueError(f"Argument 'caps' must have fewer than 2**63 points in all, got {caps!r}.")
+        self._start = np.cumsum([0, *sizes])
+        self.bits = (sum(sizes) - 1).bit_length()
+        self.levels = self._fitted() if levels is None else np.asarray(levels, dtype=np.float64)
+        gain.check_levels(self.levels, len(self.caps))
+
+    @property
+    def name(self) -> str:
+        return f"Leech tapered shape-gain, caps {', '.join(map(str, self.caps))}"
+
+    def _best(
+        self, x: NDArray, levels: NDArray[np.float64]
+    ) -> tuple[NDArray[np.int8], NDArray[np.int64], NDArray]:
+        """Shape, number of the gain and projection of least error for every block, exactly.
+
+        The error is |x|^2 - 2 p g + g^2 with p the projection for the gain's cap.  Projections fall with the cap, so
+        that of a larger cap bounds what a smaller one can reach, and most blocks need one search only.
+        """
+        shape = np.empty(x.shape, dtype=np.int8)
+        level = np.zeros(len(x), dtype=np.int64)
+        projection = np.full(len(x), np.inf)
+        best = np.full(len(x), np.inf)
+        bound = np.full(len(x), np.inf)  # projection for the last cap searched: at least that of smaller caps
+        for cap in sorted(set(self.caps), reverse=True):
+            numbers = np.flatnonzero(np.array(self.caps) == cap)
+            gains = levels[numbers]
+            reachable = (gains**2 - 2 * bound[:, None] * gains).min(axis=1) < best
+            rows = np.flatnonzero(reachable | np.isinf(bound))
+            v = search.nearest_direction(x[rows], cap)
+            p = bound[rows] = gain.projections(v, x[rows])
+            error = gains**2 - 2 * p[:, None] * gains
+            choice = error.argmin(axis=1)
+            error = error[np.arange(len(rows)), choice]
+            better = error < best[rows]
+            won = rows[better]
+            shape[won], projection[won], best[won] = v[better], p[better], error[better]
+            level[won] = numbers[choice[better]]
+        return shape, level, projection
+
+    def _fitted(self) -> NDArray[np.float64]:
+        x = gain.sample(8 * gain.SAMPLE)
+        by_cap = {cap: gain.projections(search.nearest_direction(x, cap), x) for cap in set(self.caps)}
+        p = np.stack([by_cap[cap] for cap in self.caps], axis=1)
+        # Start with typical projections, shorter for smaller caps; p averages about 4.7.
+        levels = p.mean() * (np.linspace(0.6, 1.15, len(self.caps)) if len(self.caps) > 1 else np.ones(1))
+        for _ in range(60):
+            level = (levels**2 - 2 * p * levels).argmin(axis=1)
+            count = np.bincount(level, minlength=len(levels))
+            total = np.bincount(level, p[np.arange(len(p)), level], minlength=len(levels))
+            levels = np.where(count > 0, total / np.maximum(count, 1), levels)
+        return np.sort(levels)
+
+    def encode(self, x: ArrayLike) -> NDArray[np.uint64]:
+        """Codes of blocks (n, 24) float32 or float64 of unit variance: uint64[n]."""
+        shape, level, _ = self._best(np.asarray(x), self.levels)
+        return index.encode(shape, self.caps[-1]) + (self._start[level] - 1).astype(np.uint64)
+
+    def decode(self, codes: ArrayLike) -> NDArray[np.float32]:
+        """Blocks of codes (n,): float32 (n, 24).  ValueError for a code outside the codebook."""
+        c = self._checked(codes, int(self._start[-1])).astype(np.int64)
+        level = np.searchsorted(self._start, c, side="right") - 1
+        return gain.scaled_directions(
+            index.decode(c - self._start[level] + 1, self.caps[-1]), self.levels[level]
+        )
+
+    def spec(self) -> dict[str, Any]:
+        """JSON-able description: kind, caps, levels."""
+        return {"kind": "tapered", "caps": list(self.caps), "levels": self.levels.tolist()}
+
+
 class Ball(_Base):
     """Points of the ball of shells <= max_shell: 48 bits, 2 bits a weight, for 13.
 
@@ -250,7 +275,7 @@ class Ball(_Base):
 @cache
 def _ball_scale(max_shell: int) -> float:
     """The scale of least squared error on the sample, by golden-section search to 0.1 %."""
-    x = _sample()
+    x = gain.sample()
 
     def error(scale: float) -> float:
         return float(((x - scale * search.nearest_in_ball(x, max_shell, scale)) ** 2).sum())
@@ -276,6 +301,7 @@ _KINDS: dict[str, Any] = {
     "shape-gain": ShapeGain,
     "single-shell": SingleShell,
     "ball": Ball,
+    "tapered": Tapered,
 }
 
 
