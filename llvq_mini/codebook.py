@@ -162,8 +162,8 @@ class SingleShell(_ShapeGainCode):
 class Tapered(_Base):
     """Gains with one shell cap each, ascending; code = points of the smaller gains + index of the shape - 1.
 
-    caps: shell caps of the gains, ascending.  The default has 2^48 codes, less 0.1 %.  levels: the gains; None fits them
-    to the Gaussian source by Lloyd's iteration on a sample.
+    caps: shell caps of the gains, ascending.  The default has 2^48 codes, less 0.1 %.  levels: the gains; None fits
+    them to the Gaussian source by Lloyd's iteration on a sample.
     """
 
     def __init__(self, caps: Sequence[int] = (8, 9, 10, 11, 12, 12), levels: ArrayLike | None = None) -> None:
