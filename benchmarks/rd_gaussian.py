@@ -123,24 +123,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a tenth of the blocks; nothing is written")
     quick = parser.parse_args().quick
-    points = []
+    record = {"meta": meta(), "points": [], "limits": []}
     print(f"{'family':20}{'code':30}{'rate':>7}{'MSE':>10}{'stderr':>10}{'enc/s':>11}{'dec/s':>12}")
     for family, book, cap in codebooks():
         headline = cap and book.bits == 48 and family in ("Leech ball", "Leech shape-gain")
         blocks = (HEADLINE if headline else OTHERS) // (10 if quick else 1)
         p = measure(family, book, cap, blocks)
-        points.append(p)
+        record["points"].append(p)
         print(f"{family:20}{p['name']:30}{p['rate']:7.4f}{p['mse']:10.5f}{p['stderr']:10.6f}"
               f"{p['encode_blocks_per_s']:11,d}{p['decode_blocks_per_s']:12,d}", flush=True)  # fmt: skip
     if not quick:
-        bounds = [
+        record["limits"] = [
             {"rate": rate, "shannon": limits.shannon(rate), "floor24": limits.floor(24, 24 * rate)}
             for rate in LIMIT_RATES.tolist()
         ]
         RESULT.parent.mkdir(exist_ok=True)
-        RESULT.write_text(json.dumps({"meta": meta(), "points": points, "limits": bounds}, indent=1) + "\n")
+        RESULT.write_text(json.dumps(record, indent=1) + "\n")
         print(f"written to {RESULT}", file=sys.stderr)
-    best = {p["name"]: [p["mse"], p["stderr"]] for p in points if p["rate"] == 2.0}
+    best = {p["name"]: [p["mse"], p["stderr"]] for p in record["points"] if p["rate"] == 2.0}
     print(json.dumps({"benchmark": "rd_gaussian", "mse_and_stderr_at_2_bits": best}))
 
 
