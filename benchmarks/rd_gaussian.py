@@ -30,7 +30,7 @@ import numpy as np
 from llvq_mini import limits
 from llvq_mini._index_tables import tables
 from llvq_mini.baselines.scalar import LloydMax, Uniform
-from llvq_mini.codebook import Ball, ShapeGain, SingleShell
+from llvq_mini.codebook import Ball, ShapeGain, SingleShell, Tapered
 
 RESULT = Path(__file__).parent / "results" / "rd_gaussian.json"
 HEADLINE, OTHERS, CHUNK = 1_000_000, 200_000, 50_000
@@ -48,6 +48,7 @@ def codebooks():
     for cap, gain_bits in ((3, 1), (4, 1), (6, 1), (8, 1), (10, 1), (10, 4), (11, 1), (11, 2),
                            (12, 0), (12, 1), (12, 2), (13, 0), (13, 1), (13, 2), (13, 3)):  # fmt: skip
         yield "Leech shape-gain", ShapeGain(cap, gain_bits), cap
+    yield "Leech tapered", Tapered(), 12
     for shell, gain_bits in ((2, 0), (2, 1), (3, 0), (3, 1), (6, 1), (9, 1), (12, 0), (12, 1), (13, 1)):
         yield "Leech single shell", SingleShell(shell, gain_bits), shell
 
@@ -126,7 +127,7 @@ def main() -> None:
     record = {"meta": meta(), "points": [], "limits": []}
     print(f"{'family':20}{'code':30}{'rate':>7}{'MSE':>10}{'stderr':>10}{'enc/s':>11}{'dec/s':>12}")
     for family, book, cap in codebooks():
-        headline = cap and book.bits == 48 and family in ("Leech ball", "Leech shape-gain")
+        headline = cap and book.bits == 48 and family in ("Leech ball", "Leech shape-gain", "Leech tapered")
         blocks = (HEADLINE if headline else OTHERS) // (10 if quick else 1)
         p = measure(family, book, cap, blocks)
         record["points"].append(p)
