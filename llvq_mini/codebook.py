@@ -20,6 +20,7 @@ S. Lloyd, IEEE Trans. Inf. Theory 28 (1982).  Tests: tests/test_codebook.py.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from functools import cache
 from typing import Any, ClassVar, Protocol, runtime_checkable
@@ -77,9 +78,14 @@ class _ShapeGainCode(_Base):
     """A code word is a direction among lattice points and one of a few gains: index in the low bits, gain above."""
 
     def __init__(self, min_shell: int, max_shell: int, gain_bits: int, levels: ArrayLike | None) -> None:
-        if not isinstance(gain_bits, int | np.integer) or not 0 <= gain_bits <= 8:
+        if (
+            not isinstance(gain_bits, int | np.integer)
+            or isinstance(gain_bits, bool)
+            or not 0 <= gain_bits <= 8
+        ):
             raise ValueError(f"Argument 'gain_bits' must be an integer in 0 ... 8, got {gain_bits!r}.")
-        self.min_shell, self.max_shell, self.gain_bits = int(min_shell), int(max_shell), int(gain_bits)
+        self.max_shell, self.gain_bits = search.check_shell(max_shell, 2), int(gain_bits)
+        self.min_shell = search.check_shell(min_shell, 2, "min_shell", self.max_shell)
         self._first = index.size(self.min_shell - 1)
         self._points = index.size(self.max_shell) - self._first
         self._shape_bits = (self._points - 1).bit_length()
@@ -167,9 +173,11 @@ class Tapered(_Base):
     """
 
     def __init__(self, caps: Sequence[int] = (8, 9, 10, 11, 12, 12), levels: ArrayLike | None = None) -> None:
-        self.caps = tuple(int(cap) for cap in caps)
-        if not self.caps or list(self.caps) != sorted(self.caps) or self.caps[0] < 2:
-            raise ValueError(f"Argument 'caps' must be ascending shell caps of at least 2, got {caps!r}.")
+        self.caps = tuple(search.check_shell(cap, 2, "caps") for cap in caps)
+        if not self.caps or list(self.caps) != sorted(self.caps):
+            raise ValueError(
+                f"Argument 'caps' must be one or more shell caps in ascending order, got {caps!r}."
+            )
         sizes = [index.size(cap) - 1 for cap in self.caps]  # the origin is no direction
         if sum(sizes) >= 1 << 63:
             raise ValueError(f"Argument 'caps' must have fewer than 2**63 points in all, got {caps!r}.")
@@ -249,11 +257,11 @@ class Ball(_Base):
     """
 
     def __init__(self, max_shell: int = 13, scale: float | None = None) -> None:
-        self.bits = max(index.bits(max_shell), 1)
-        self.max_shell = int(max_shell)
-        self.scale = _ball_scale(self.max_shell) if scale is None else float(scale)
-        if not (np.isfinite(self.scale) and self.scale > 0):
+        self.max_shell = search.check_shell(max_shell, 2)
+        self.bits = index.bits(self.max_shell)
+        if scale is not None and not (isinstance(scale, int | float) and np.isfinite(scale) and scale > 0):
             raise ValueError(f"Argument 'scale' must be a positive finite number, got {scale!r}.")
+        self.scale = _ball_scale(self.max_shell) if scale is None else float(scale)
 
     @property
     def name(self) -> str:
@@ -306,11 +314,17 @@ _KINDS: dict[str, Any] = {
 
 
 def from_spec(spec: dict[str, Any]) -> Codebook:
-    """The codebook described by `spec()`; ValueError for anything else, without evaluating it."""
-    if not isinstance(spec, dict) or spec.get("kind") not in _KINDS:
+    """The codebook described by `spec()`; ValueError for anything else, missing entries included."""
+    kind = spec.get("kind") if isinstance(spec, dict) else None
+    if not isinstance(kind, str) or kind not in _KINDS:
         raise ValueError(f"Argument 'spec' must be a dict with 'kind' one of {sorted(_KINDS)}, got {spec!r}.")
     arguments = {key: value for key, value in spec.items() if key != "kind"}
+    needed = set(inspect.signature(_KINDS[kind]).parameters)
+    if arguments.keys() != needed or None in arguments.values():
+        raise ValueError(
+            f"Argument 'spec' of kind '{kind}' must have exactly {sorted(needed)}, got {spec!r}."
+        )
     try:
-        return _KINDS[spec["kind"]](**arguments)
-    except TypeError as error:
-        raise ValueError(f"Argument 'spec' does not describe a {spec['kind']} codebook: {error}.") from error
+        return _KINDS[kind](**arguments)
+    except (TypeError, OverflowError) as error:
+        raise ValueError(f"Argument 'spec' does not describe a {kind} codebook: {error}.") from error

@@ -38,7 +38,7 @@ from numpy.typing import ArrayLike, NDArray
 from llvq_mini import golay, leech, shells
 from llvq_mini._index_tables import digit_base, tables
 from llvq_mini._parallel import KERNEL, over_rows
-from llvq_mini.search import MAX_SHELL
+from llvq_mini.search import check_shell
 
 NOT_A_POINT = -1
 _WORDS = golay.WORDS.astype(np.int64)
@@ -236,9 +236,7 @@ def _codes(codes: ArrayLike, max_shell: int) -> NDArray[np.uint64]:
 
 def size(max_shell: int) -> int:
     """Number of indices: the points of shells 2 ... max_shell and the origin, ball_size(max_shell) + 1."""
-    if not isinstance(max_shell, int | np.integer) or not 0 <= max_shell <= MAX_SHELL:
-        raise ValueError(f"Argument 'max_shell' must be an integer in 0 ... {MAX_SHELL}, got {max_shell!r}.")
-    return shells.ball_size(int(max_shell)) + 1
+    return shells.ball_size(check_shell(max_shell, 0)) + 1
 
 
 def bits(max_shell: int) -> int:

@@ -31,6 +31,10 @@ def check_points(v: ArrayLike, argument: str = "v") -> NDArray:
         )
     if a.ndim != 2 or a.shape[1] != 24:
         raise ValueError(f"Argument '{argument}' must have shape (n, 24), got {a.shape}.")
+    if a.dtype.kind == "u":
+        if a.size and int(a.max()) >= 1 << 63:
+            raise ValueError(f"Argument '{argument}' must fit signed 64-bit integers, got {int(a.max())}.")
+        return a.astype(np.int64)
     return a
 
 

@@ -14,7 +14,7 @@ from llvq_mini import index, leech, search, shells
 from llvq_mini._index_tables import tables
 
 GOLDEN = Path(__file__).parent / "golden" / "index.json"
-FIRST = {m: shells.ball_size(m - 1) + 1 for m in range(2, index.MAX_SHELL + 1)}
+FIRST = {m: shells.ball_size(m - 1) + 1 for m in range(2, search.MAX_SHELL + 1)}
 """First index of every shell: the origin is 0, so shell m begins after the ball of the smaller ones."""
 
 
@@ -70,13 +70,13 @@ def test_all_of_shells_2_and_3(shell3):
     assert seen[FIRST[3] :].all() and not seen[: FIRST[3]].any()
 
 
-@pytest.mark.parametrize("max_shell", [2, 3, 4, 5, 8, 12, 13, 19, index.MAX_SHELL])
+@pytest.mark.parametrize("max_shell", [2, 3, 4, 5, 8, 12, 13, 19, search.MAX_SHELL])
 def test_random_codes_of_every_shell(max_shell):
     assert_round_trip(shell_uniform_codes(np.random.default_rng(max_shell), 2000, max_shell), max_shell)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("max_shell", [12, 13, 19, index.MAX_SHELL])
+@pytest.mark.parametrize("max_shell", [12, 13, 19, search.MAX_SHELL])
 def test_a_million_random_codes(max_shell):
     rng = np.random.default_rng(max_shell)
     assert_round_trip(rng.integers(0, index.size(max_shell), 600_000, dtype=np.uint64), max_shell)
@@ -115,7 +115,7 @@ def test_signs_of_a_vector_and_permutations_within_the_code_keep_it_encodable():
 def test_index_does_not_depend_on_the_cap():
     v = search.nearest_direction(np.random.default_rng(3).standard_normal((2000, 24)), 8)
     codes = index.encode(v, 8)
-    for max_shell in (9, 12, 13, 19, index.MAX_SHELL):
+    for max_shell in (9, 12, 13, 19, search.MAX_SHELL):
         assert (index.encode(v, max_shell) == codes).all()
         assert (index.decode(codes, max_shell) == v).all()
 
@@ -197,7 +197,7 @@ def test_unsigned_numbers_do_not_wrap():
         index.encode(v, 13)
 
 
-@pytest.mark.parametrize("max_shell", [0, 2, 12, 13, index.MAX_SHELL])
+@pytest.mark.parametrize("max_shell", [0, 2, 12, 13, search.MAX_SHELL])
 def test_codes_out_of_range_raise(max_shell):
     n = index.size(max_shell)
     assert index.decode(np.array([n - 1], dtype=np.uint64), max_shell).shape == (1, 24)
@@ -217,10 +217,10 @@ def test_codes_out_of_range_raise(max_shell):
         (lambda: index.encode(np.zeros((1, 23), dtype=int)), ValueError),
         (lambda: index.encode(np.zeros(24, dtype=int)), ValueError),
         (lambda: index.encode(np.zeros((1, 24), dtype=int), -1), ValueError),
-        (lambda: index.encode(np.zeros((1, 24), dtype=int), index.MAX_SHELL + 1), ValueError),
+        (lambda: index.encode(np.zeros((1, 24), dtype=int), search.MAX_SHELL + 1), ValueError),
         (lambda: index.size(2.0), ValueError),
         (lambda: index.size(-1), ValueError),
-        (lambda: index.bits(index.MAX_SHELL + 1), ValueError),
+        (lambda: index.bits(search.MAX_SHELL + 1), ValueError),
         (lambda: index.decode(np.zeros(1, dtype=int), threads=0), ValueError),
     ],
 )
