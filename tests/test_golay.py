@@ -67,9 +67,9 @@ def test_membership_on_all_24_bit_words():
     inside = []
     for start in range(0, 1 << 24, 1 << 20):
         chunk = np.arange(start, start + (1 << 20), dtype=np.uint32)
-        member = golay.contains(chunk)
+        member, number = golay.contains(chunk), golay.number(chunk)
         inside.append(chunk[member])
-        assert (golay.WORDS[golay.number(chunk[member])] == chunk[member]).all()
+        assert (golay.WORDS[number[member]] == chunk[member]).all() and (number[~member] == -1).all()
     assert (np.concatenate(inside) == np.sort(golay.WORDS)).all()
 
 
@@ -135,6 +135,12 @@ def test_soft_decoding_against_all_4096_words(kind):
     if kind == "integers":  # integer sums are exact, so the tie rule can be tested: the smallest number
         exact = llr @ (1.0 - 2.0 * golay.to_bits(golay.WORDS).astype(float)).T
         assert (golay.number(found) == exact.argmax(axis=1)).all()
+
+
+@pytest.mark.parametrize("size", [1.7e308, 1e-300, 5e-324])
+def test_soft_decoding_at_the_ends_of_the_floats(size):
+    words = golay.WORDS[::97]
+    assert (golay.decode_soft(size * (1.0 - 2.0 * golay.to_bits(words))) == words).all()
 
 
 def test_soft_decoding_of_zero_and_of_one_block():
