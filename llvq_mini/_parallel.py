@@ -24,14 +24,19 @@ def default_threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def over_rows(kernel: Callable[[slice], None], rows: int, threads: int | None = None) -> None:
-    """Call kernel(slice) for slices that cover 0 ... rows-1.  threads: None means every processor at hand."""
+def over_rows(
+    kernel: Callable[[slice], None], rows: int, threads: int | None = None, chunk: int = CHUNK
+) -> None:
+    """Call kernel(slice) for slices of `chunk` rows that cover 0 ... rows-1.
+
+    threads: None means every processor at hand.
+    """
     count = default_threads() if threads is None else threads
     if count < 1:
         raise ValueError(
             f"Argument 'threads' must be at least 1 (or None for all processors), got {threads}."
         )
-    slices = [slice(start, min(start + CHUNK, rows)) for start in range(0, rows, CHUNK)]
+    slices = [slice(start, min(start + chunk, rows)) for start in range(0, rows, chunk)]
     if count == 1 or len(slices) <= 1:
         for part in slices:
             kernel(part)

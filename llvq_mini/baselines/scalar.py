@@ -7,7 +7,7 @@ Both are computed, not tabulated: cells of the normal density have closed forms 
 Lloyd iteration converges to the one optimum because the density is log-concave.  Weights are taken in blocks of
 eight only to share the protocol of codebook.py; nothing is coded jointly.
 
-Not here: entropy coding, other densities.  Source: J. Max, IRE Trans. Inf. Theory 6 (1960); S. P. Lloyd, IEEE
+Not here: entropy coding (ecsq.py), other densities.  Source: J. Max, IRE Trans. Inf. Theory 6 (1960); S. P. Lloyd, IEEE
 Trans. Inf. Theory 28 (1982), written 1957.  Tests: tests/test_scalar.py.
 """
 
@@ -27,7 +27,7 @@ BLOCK = 8
 """Weights per code word."""
 
 
-def _cells(borders: Floats) -> tuple[Floats, Floats]:
+def cells(borders: Floats) -> tuple[Floats, Floats]:
     """Probability and first moment of N(0, 1) between neighboring borders, -inf and inf at the ends."""
     edges = np.concatenate([[-np.inf], borders, [np.inf]])
     density = np.exp(-(edges**2) / 2) / np.sqrt(2 * np.pi)
@@ -36,7 +36,7 @@ def _cells(borders: Floats) -> tuple[Floats, Floats]:
 
 def exact_mse(levels: Floats) -> float:
     """Mean squared error of nearest-level quantization of N(0, 1), in closed form."""
-    probability, moment = _cells((levels[1:] + levels[:-1]) / 2)
+    probability, moment = cells((levels[1:] + levels[:-1]) / 2)
     return float(1 - 2 * levels @ moment + levels**2 @ probability)
 
 
@@ -54,7 +54,7 @@ def _uniform_levels(bits: int) -> tuple[float, ...]:
 def _lloyd_max_levels(bits: int) -> tuple[float, ...]:
     levels = np.array(_uniform_levels(bits))
     for _ in range(20_000):
-        probability, moment = _cells((levels[1:] + levels[:-1]) / 2)
+        probability, moment = cells((levels[1:] + levels[:-1]) / 2)
         updated = moment / probability
         if np.abs(updated - levels).max() < 1e-13:
             break
@@ -116,8 +116,8 @@ class Uniform(_Scalar):
 
     kind = "uniform"
 
-    def __init__(self, weight_bits: int = 2) -> None:
-        super().__init__(_check(weight_bits), _uniform_levels(int(weight_bits)))
+    def __init__(self, weight_bits: int = 2, levels: ArrayLike | None = None) -> None:
+        super().__init__(_check(weight_bits), _uniform_levels(int(weight_bits)) if levels is None else levels)
 
 
 class LloydMax(_Scalar):
@@ -125,5 +125,5 @@ class LloydMax(_Scalar):
 
     kind = "Lloyd-Max"
 
-    def __init__(self, weight_bits: int = 2) -> None:
-        super().__init__(_check(weight_bits), _lloyd_max_levels(int(weight_bits)))
+    def __init__(self, weight_bits: int = 2, levels: ArrayLike | None = None) -> None:
+        super().__init__(_check(weight_bits), _lloyd_max_levels(int(weight_bits)) if levels is None else levels)
