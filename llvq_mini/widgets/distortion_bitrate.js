@@ -42,9 +42,12 @@ function html(name, attributes, parent, text) {
   return node;
 }
 
+/** The marker of the index-th family; from the seventh on, colors come again with other markers. */
+const marker = (index) => MARKERS[(index + Math.floor(index / 6)) % 6];
+
 function swatch(index, parent) {
   const icon = svg("svg", { viewBox: "-8 -8 16 16", class: "llvq-rd-swatch", "aria-hidden": "true" }, parent);
-  svg("path", { d: MARKERS[index % MARKERS.length], class: "f" + (index % 6) }, icon);
+  svg("path", { d: marker(index), class: "f" + (index % 6) }, icon);
 }
 
 /** Families in order of appearance, each with its points by rate. */
@@ -199,7 +202,7 @@ function draw(stage, families, hidden, budget, view, range, floors, hint) {
     for (const point of points) {
       const place = `translate(${s.x(point.rate).toFixed(1)} ${s.at(point.mse, point.rate).toFixed(1)})`;
       const size = point === chosen ? " scale(1.55)" : "";
-      const mark = svg("path", { d: MARKERS[index % MARKERS.length], transform: place + size, class: color }, plot);
+      const mark = svg("path", { d: marker(index), transform: place + size, class: color }, plot);
       svg("title", {}, mark, describe(point));
       mark.addEventListener("pointerenter", () => (hint.textContent = describe(point)));
     }

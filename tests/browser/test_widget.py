@@ -120,6 +120,34 @@ def test_pointing_and_clicking(visit: Any) -> None:
     assert slider(page).input_value() != before
 
 
+def test_the_module_as_anywidget_loads_it(visit: Any, points: list[dict[str, Any]]) -> None:
+    """Imported as an ES module, with Python changing the rate: the form that Jupyter and Colab use."""
+    page = visit("book/references.html").page
+    source = (ROOT / "llvq_mini/widgets/distortion_bitrate.js").read_text(encoding="utf-8")
+    state = {"data": json.loads(DATA.read_text(encoding="utf-8")), "rate": 2, "view": "gap", "hidden": []}
+    page.evaluate(
+        """async ([source, state]) => {
+            const module = await import("data:text/javascript," + encodeURIComponent(source));
+            const calls = {};
+            window.model = {
+                get: (key) => state[key], save_changes: () => {},
+                set: (key, value) => { state[key] = value; calls["change:" + key](); },
+                on: (event, callback) => (calls[event] = callback),
+                off: (event) => delete calls[event],
+            };
+            document.body.replaceChildren();
+            window.leave = module.default.render({ model: window.model, el: document.body });
+            window.calls = calls;
+        }""",
+        [source, state],
+    )
+    check(page, points, 2.0)
+    page.evaluate("model.set('rate', 1.25)")
+    check(page, points, 1.25)
+    page.evaluate("leave()")
+    assert page.evaluate("Object.keys(calls).length") == 0
+
+
 def test_static_picture_without_javascript(visit: Any, points: list[dict[str, Any]]) -> None:
     """A reader without JavaScript sees a plot and all numbers."""
     page = visit(PAGE, java_script_enabled=False).page
