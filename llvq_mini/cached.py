@@ -57,7 +57,8 @@ def quantized(
     model: str | Path, out: str | Path, settings: Settings | None = None, on_step: Step | None = None
 ) -> tuple[dict[str, Any], str | None]:
     """Make sure that `out` holds the quantized model; returns its report and why it was made anew (None:
-    reused)."""
+    reused).
+    """
     from .pipeline import Settings, quantize
 
     out, settings = Path(out), settings or Settings()

@@ -16,7 +16,6 @@ What this file does not do: decide anything; it parses, calls and prints. Tests:
 from __future__ import annotations
 
 import argparse
-import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -256,8 +255,6 @@ def _terminated(number: int, frame: Any) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit code and never shows a traceback for a foreseeable error."""
     arguments = _parser().parse_args(argv)
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     signal.signal(signal.SIGTERM, _terminated)
     try:
         _COMMANDS[arguments.command](arguments)

@@ -115,8 +115,9 @@ def _comparison(
 
 
 def standard_error(values: np.ndarray, block: int) -> float | None:
-    """Standard error of the mean of correlated values, from means of `block` consecutive ones; None for one
-    block."""
+    """Standard error of the mean of correlated values, from means of `block` consecutive ones;
+    None for one block.
+    """
     blocks = values.size // block
     if blocks < 2:
         return None

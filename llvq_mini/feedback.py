@@ -1,15 +1,15 @@
 """Error feedback: quantize 24 columns, let the columns that follow make up for the error.
 
-The output error tr(D H D^T), D = W - W^, couples columns through H. Factor H once, with B blocks of 24
-columns,
+The output error tr(D H D^T), D = W - W^, couples columns through H. Factor H once, in blocks of 24,
     H = N G N^T,    N unit upper triangular by blocks,  G block diagonal, G_b = T_b T_b^T,
 and the error becomes a sum over blocks,
     tr(D H D^T) = sum_b |E_b T_b|^2,    E_b = D_b + sum_{p<b} D_p N_pb.
 Block b is therefore best rounded as E_b = Wtilde_b - Q(Wtilde_b) with the compensated target
     Wtilde_b = W_b + sum_{p<b} (W_p - W^_p) N_pb,
 which needs the errors of earlier blocks only. This is LDLQ; it is also GPTQ with blocks: with H^-1 = U^T U,
-GPTQ subtracts E_b (U_bb)^-1 U_bR from the columns R to the right, and (U_bb)^-1 U_bR = -N_bR. Here nothing is
-inverted: N is one flipped Cholesky factorization and one triangular solve per block, in float64.
+GPTQ subtracts E_b (U_bb)^-1 U_bR = E_b (N^-1)_bR from the columns R to the right, which gives the same
+targets. Here nothing is inverted: N is one flipped Cholesky factorization and one triangular solve per
+block, in float64.
 
 A width that is no multiple of 24 is padded with zero columns that no other column depends on; layer.py counts
 their bits.
@@ -55,16 +55,16 @@ def pad_columns(weight: np.ndarray, dim: int = 24) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Factors:
-    """The block factorization of one damped Hessian: `upper` is N without its diagonal blocks, float32 (n,
-    n)."""
+    """The block factorization of a damped Hessian: `upper` is N less its diagonal blocks, float32 (n, n)."""
 
     upper: np.ndarray
     dim: int
 
 
 def factorize(hessian: np.ndarray, dim: int = 24) -> Factors:
-    """Block factors N of a positive definite (n, n) Hessian, n a multiple of `dim`; LLVQError if it is not
-    definite."""
+    """Block factors N of a positive definite (n, n) Hessian, n a multiple of `dim`;
+    LLVQError if it is not definite.
+    """
     width = len(hessian)
     if hessian.shape != (width, width) or width % dim:
         raise ValueError(

@@ -61,8 +61,9 @@ def atomic_folder(final: Path, replace: bool = False) -> Iterator[Path]:
 
 
 def _swap_in(partial: Path, final: Path) -> None:
-    """Rename `partial` to `final`, moving an existing folder out of the way first and putting it back on
-    failure."""
+    """Rename `partial` to `final`,
+    moving an existing folder out of the way first and putting it back on failure.
+    """
     old = final.with_name(f".{final.name}.replaced-{os.getpid()}")
     if final.is_dir():
         os.rename(final, old)

@@ -50,8 +50,9 @@ _SLAB = 96  # rows that one thread sweeps at a time
 
 @dataclass(frozen=True)
 class Prepared:
-    """What layers that read the same input share: the rotation, the rotated padded Hessian and its
-    factors."""
+    """What layers that read the same input share:
+    the rotation, the rotated padded Hessian and its factors.
+    """
 
     rotation: Rotation
     hessian: np.ndarray  # float64 (padded, padded), rotated, not damped
@@ -135,8 +136,9 @@ def _as_half(scale: np.ndarray, name: str) -> np.ndarray:
 def _refitted_scale(
     weight: np.ndarray, shape: np.ndarray, hessian: np.ndarray, start: np.ndarray
 ) -> np.ndarray:
-    """Per row the s that minimizes (w - s v) H (w - s v)^T; the start value where v H v^T vanishes or s is
-    negative."""
+    """Per row the s that minimizes (w - s v) H (w - s v)^T;
+    the start value where v H v^T vanishes or s is negative.
+    """
     weighted = shape @ hessian.astype(np.float32)
     power = np.einsum("ij,ij->i", weighted, shape, dtype=np.float64)
     match = np.einsum("ij,ij->i", weighted, weight, dtype=np.float64)
@@ -147,8 +149,9 @@ def _refitted_scale(
 def _sweep(
     weight: np.ndarray, factors: Factors | None, codebook: Codebook, scale: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`quantize_blocks` on slabs of rows by threads; slabs have one size, so results do not depend on the
-    threads."""
+    """`quantize_blocks` on slabs of rows by threads;
+    slabs have one size, so results do not depend on the threads.
+    """
     slabs = [slice(start, start + _SLAB) for start in range(0, len(weight), _SLAB)]
 
     def one(slab: slice) -> tuple[np.ndarray, np.ndarray]:

@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,8 +36,9 @@ MANIFEST = "llvq.json"
 
 @dataclass
 class Source:
-    """A loaded checkpoint: float32 `model`, its tokenizer, the dtype names on disk, and where it came
-    from."""
+    """A loaded checkpoint: float32 `model`, its tokenizer, the dtype names on disk,
+    and where it came from.
+    """
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
@@ -45,8 +48,9 @@ class Source:
 
 
 def resolve(model: str | Path) -> Path:
-    """The folder of a model: the embedded model's by its name, otherwise a local path. LLVQError if there is
-    none."""
+    """The folder of a model: the embedded model's by its name, otherwise a local path.
+    LLVQError if there is none.
+    """
     if str(model) == embedded.NAME:
         return embedded.model_folder()
     folder = Path(model)
@@ -61,8 +65,9 @@ def resolve(model: str | Path) -> Path:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """config.json of a folder as a dictionary; LLVQError if it is missing, damaged or not of Llama
-    architecture."""
+    """config.json of a folder as a dictionary;
+    LLVQError if it is missing, damaged or not of Llama architecture.
+    """
     path = folder / "config.json"
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
@@ -78,6 +83,22 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep transformers from drawing progress bars and warning while it loads; errors still come through."""
+    from transformers.utils import logging
+
+    bars, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+
+
 def load_source(model: str | Path) -> Source:
     """Load an unquantized checkpoint with its tokenizer, in float32; every failure is an LLVQError."""
     import torch
@@ -87,9 +108,10 @@ def load_source(model: str | Path) -> Source:
     read_config(folder)
     dtypes = _stored_dtypes(folder)
     try:
-        loading: Any = LlamaForCausalLM.from_pretrained(
-            folder, dtype=torch.float32, local_files_only=True, output_loading_info=True
-        )
+        with quiet():
+            loading: Any = LlamaForCausalLM.from_pretrained(
+                folder, dtype=torch.float32, local_files_only=True, output_loading_info=True
+            )
     except (OSError, ValueError, RuntimeError) as error:
         raise LLVQError(f"The model in '{folder}' cannot be loaded ({_first_line(error)})") from error
     loaded, info = loading
@@ -107,7 +129,8 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        with quiet():
+            return AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise LLVQError(f"The tokenizer in '{folder}' cannot be loaded ({_first_line(error)})") from error
 
@@ -157,6 +180,7 @@ def token_windows(
 
 
 def token_fingerprint(windows: np.ndarray) -> str:
-    """SHA-256 of token ids as little-endian int32, row by row: two results with the same one saw the same
-    text."""
+    """SHA-256 of token ids as little-endian int32, row by row:
+    two results with the same one saw the same text.
+    """
     return hashlib.sha256(np.ascontiguousarray(windows, dtype="<i4").tobytes()).hexdigest()

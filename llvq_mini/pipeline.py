@@ -164,8 +164,9 @@ def collect_inputs(
     keywords: dict[str, Any],
     tick: Callable[[], None] | None = None,
 ) -> _Inputs:
-    """Run every window through one layer, replacing `states` by its outputs, and return the input
-    statistics."""
+    """Run every window through one layer, replacing `states` by its outputs,
+    and return the input statistics.
+    """
     inputs = _Inputs()
     handles = [
         module.register_forward_pre_hook(inputs.hook(name)) for name, module in linears_of(layer).items()
@@ -183,8 +184,9 @@ def collect_inputs(
 
 
 def rotation_seed(seed: int, name: str) -> int:
-    """A 32-bit rotation seed for the group of linears that `name` leads: SHA-256 of the run's seed and the
-    name."""
+    """A 32-bit rotation seed for the group of linears that `name` leads:
+    SHA-256 of the run's seed and the name.
+    """
     return int.from_bytes(hashlib.sha256(f"{seed}:{name}".encode()).digest()[:4], "little")
 
 
@@ -247,7 +249,7 @@ def quantize(
     if force:
         _refuse_foreign(out)
     step = on_step or (lambda stage, done, total: None)
-    started = time.perf_counter()
+    started, started_cpu = time.perf_counter(), time.process_time()
     with atomic_folder(out, replace=force) as folder, torch.inference_mode():
         step("load", 0, 1)
         source = load_source(model)
@@ -264,14 +266,16 @@ def quantize(
         seconds["save"] = time.perf_counter() - saving
         seconds["total"] = time.perf_counter() - started
         report = _report(source, settings, book, windows, [r for _, r in done.values()], seconds)
+        report["cpu_seconds"] = round(time.process_time() - started_cpu, 2)
         report["measured"] = store.measured_bits(folder)
         write_json(folder / store.REPORT, report)
     return Result(source.model, source.tokenizer, linears, report)
 
 
 def _refuse_foreign(out: Path) -> None:
-    """`force` may replace a quantized model or an empty folder, never anything else that happens to be
-    there."""
+    """`force` may replace a quantized model or an empty folder,
+    never anything else that happens to be there.
+    """
     if out.exists() and not (out / MANIFEST).exists() and not (out.is_dir() and not any(out.iterdir())):
         raise LLVQError(
             f"'{out}' exists and is not a quantized model; choose another name or remove it yourself"

@@ -31,8 +31,9 @@ _CHUNK = 1 << 17  # elements transformed at a time, so that all butterfly passes
 
 
 def splitmix64(seed: int, count: int) -> np.ndarray:
-    """The first `count` outputs (uint64) of the SplitMix64 generator (Steele, Lea, Flood 2014) from
-    `seed`."""
+    """The first `count` outputs (uint64) of the SplitMix64 generator (Steele, Lea,
+    Flood 2014) from `seed`.
+    """
     with np.errstate(over="ignore"):
         steps = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
         z = np.uint64(seed) + steps
@@ -71,8 +72,9 @@ def _butterflies(x: np.ndarray, power: int, inner: int) -> None:
 
 @dataclass(frozen=True)
 class Rotation:
-    """The orthogonal map R of one width and seed. `apply` and `inverse` take (..., width) float32 or
-    float64."""
+    """The orthogonal map R of one width and seed.
+    `apply` and `inverse` take (..., width) float32 or float64.
+    """
 
     width: int
     seed: int

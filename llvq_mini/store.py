@@ -34,7 +34,7 @@ from .errors import LLVQError
 from .feedback import padded_width
 from .files import write_json
 from .layer import QuantizedLinear
-from .models import MANIFEST, load_tokenizer
+from .models import MANIFEST, load_tokenizer, quiet
 
 if TYPE_CHECKING:
     import torch
@@ -49,8 +49,9 @@ _CODES, _SCALE = ".codes", ".row_scale"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A verified folder in memory: quantized linears by module name, and the other tensors by parameter
-    name."""
+    """A verified folder in memory:
+    quantized linears by module name, and the other tensors by parameter name.
+    """
 
     manifest: dict[str, Any]
     linears: dict[str, QuantizedLinear]
@@ -86,8 +87,9 @@ def save(
     tokenizer: PreTrainedTokenizerBase,
     source: str,
 ) -> dict[str, Any]:
-    """Fill an existing empty folder (see `files.atomic_folder`) with a quantized model; returns its
-    manifest."""
+    """Fill an existing empty folder (see `files.atomic_folder`) with a quantized model;
+    returns its manifest.
+    """
     import torch
     from safetensors.torch import save_file
 
@@ -255,8 +257,9 @@ def _linear(
 
 
 def load(folder: str | Path) -> Checkpoint:
-    """Read and verify a quantized folder completely; LLVQError on the first thing that is not as it was
-    written."""
+    """Read and verify a quantized folder completely;
+    LLVQError on the first thing that is not as it was written.
+    """
     folder = Path(folder)
     manifest = read_manifest(folder)
     for name, expected in manifest["files"].items():
@@ -283,8 +286,9 @@ def dense_state(checkpoint: Checkpoint) -> dict[str, torch.Tensor]:
 
 
 def load_model(folder: str | Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """A verified quantized folder as a dense float32 transformers model in evaluation mode, and its
-    tokenizer."""
+    """A verified quantized folder as a dense float32 transformers model in evaluation mode,
+    and its tokenizer.
+    """
     from transformers import LlamaConfig, LlamaForCausalLM
 
     folder = Path(folder)
@@ -292,9 +296,10 @@ def load_model(folder: str | Path) -> tuple[PreTrainedModel, PreTrainedTokenizer
     settings = json.loads((folder / "config.json").read_bytes())
     settings["model_type"] = settings.pop("quantization_config")["base_model_type"]
     config = LlamaConfig.from_dict({**settings, "dtype": "float32"})
-    loading: Any = LlamaForCausalLM.from_pretrained(
-        None, config=config, state_dict=dense_state(checkpoint), output_loading_info=True
-    )
+    with quiet():
+        loading: Any = LlamaForCausalLM.from_pretrained(
+            None, config=config, state_dict=dense_state(checkpoint), output_loading_info=True
+        )
     model, info = loading
     missing = [
         name for name in info["missing_keys"] if not (config.tie_word_embeddings and name == "lm_head.weight")
@@ -308,8 +313,9 @@ def load_model(folder: str | Path) -> tuple[PreTrainedModel, PreTrainedTokenizer
 
 
 def measured_bits(folder: str | Path) -> dict[str, float | int]:
-    """Bits a quantized weight on the disk: codes, scales, and all metadata (safetensors header and
-    manifest)."""
+    """Bits a quantized weight on the disk:
+    codes, scales, and all metadata (safetensors header and manifest).
+    """
     folder = Path(folder)
     manifest = read_manifest(folder)
     weights = sum(entry["shape"][0] * entry["shape"][1] for entry in manifest["linears"].values())

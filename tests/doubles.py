@@ -1,5 +1,6 @@
-"""Small stand-ins that several tests share: a scalar codebook, a byte tokenizer, a random Llama model on the
-disk."""
+"""Small stand-ins that several tests share:
+a scalar codebook, a byte tokenizer, a random Llama model on the disk.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +11,9 @@ import numpy as np
 
 
 class ScalarBlock:
-    """The Codebook protocol at 48 bits a block: each of 24 numbers to the nearest of four Lloyd-Max
-    levels."""
+    """The Codebook protocol at 48 bits a block:
+    each of 24 numbers to the nearest of four Lloyd-Max levels.
+    """
 
     name = "scalar"
     dim = 24
@@ -67,8 +69,9 @@ def byte_tokenizer():
 def tiny_llama(
     folder: Path, hidden: int = 64, layers: int = 2, dtype: str = "float32", tied: bool = True, seed: int = 0
 ) -> Path:
-    """Write a random Llama model with grouped-query attention; `hidden` and its MLP need not be multiples of
-    24."""
+    """Write a random Llama model with grouped-query attention;
+    `hidden` and its MLP need not be multiples of 24.
+    """
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 

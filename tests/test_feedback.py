@@ -20,8 +20,9 @@ from llvq_mini.feedback import (
 
 
 def gptq(weight: np.ndarray, hessian: np.ndarray, book) -> np.ndarray:
-    """GPTQ with blocks as published: H^-1 of the remaining columns, recomputed from scratch at every step, in
-    float64."""
+    """GPTQ with blocks as published:
+    H^-1 of the remaining columns, recomputed from scratch at every step, in float64.
+    """
     work = weight.astype(np.float64)
     result = np.zeros_like(work)
     for start in range(0, work.shape[1], book.dim):
@@ -61,7 +62,8 @@ def test_factors_rebuild_the_hessian_block_by_block():
 
 def test_first_block_error_is_optimally_compensated():
     """After rounding block 0, the targets of the rest minimize the quadratic form exactly (the OBS
-    condition)."""
+    condition).
+    """
     hessian = random_hessian(72, seed=4)
     error = np.random.default_rng(0).standard_normal((1, 24))
     unit = factorize(hessian).upper.astype(np.float64) + np.eye(72)
@@ -97,8 +99,9 @@ def test_feedback_lowers_the_proxy():
 
 
 def test_close_to_the_best_of_all_codewords():
-    """Three blocks of two one-bit numbers: 64 codewords in all; feedback beats rounding and is closes much of
-    the gap."""
+    """Three blocks of two one-bit numbers: 64 codewords in all;
+    feedback beats rounding and is closes much of the gap.
+    """
     book, ones = TwoNumbers(), np.ones(200, dtype=np.float32)
     hessian = random_hessian(6, seed=8) + 0.01 * np.eye(6)
     weight = np.random.default_rng(9).standard_normal((200, 6)).astype(np.float32)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from doubles import ScalarBlock, random_hessian
-from llvq_mini.codebook import ShapeGain
 
+from llvq_mini.codebook import ShapeGain
 from llvq_mini.errors import LLVQError
 from llvq_mini.layer import QuantizedLinear, prepare, quantize_linear
 from llvq_mini.rotate import Rotation

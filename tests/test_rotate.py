@@ -13,8 +13,9 @@ LARGE = [2560, 4096, 11008, 14336]
 
 
 def dense(rotation: Rotation) -> np.ndarray:
-    """R from the textbook: Sylvester's matrix by scipy, the Hartley matrix entry by entry, signs on the
-    right."""
+    """R from the textbook: Sylvester's matrix by scipy, the Hartley matrix entry by entry,
+    signs on the right.
+    """
     power, odd = 1, rotation.width
     while odd % 2 == 0:
         power, odd = power * 2, odd // 2

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 from doubles import byte_tokenizer, random_hessian
-from llvq_mini.codebook import ShapeGain
 from safetensors.torch import load_file, save_file
 
 from llvq_mini import store
+from llvq_mini.codebook import ShapeGain
 from llvq_mini.errors import LLVQError
 from llvq_mini.files import atomic_folder, require_space, write_json
 from llvq_mini.layer import prepare, quantize_linear
