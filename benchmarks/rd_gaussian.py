@@ -5,8 +5,9 @@
 
 Blocks are i.i.d. N(0, 1) from a fixed seed, different from those that fitted gain levels and scales.  The error of
 a block is its squared distance divided by its dimension; `mse` is the mean over blocks, `stderr` the standard
-deviation of that mean.  `rate` is what is stored, bits / dim.  Speeds are those of `encode` and `decode` on all
-processors named in `meta`, after compilation; blocks of scalar codes are eight weights, those of the others 24.
+deviation of that mean.  `rate` is what is stored, bits / dim.  Speeds of `encode` and `decode` are blocks per
+second of processor time, all threads added up, after compilation: what one core does, also on a busy machine.
+Blocks of scalar codes are eight weights, those of the others 24.
 `table_bytes` is what a decoder keeps in memory, index tables or levels.
 
 Prints a table for people and, as the last line, a summary in JSON.
@@ -70,11 +71,11 @@ def measure(family: str, book, cap: int, blocks: int) -> dict:
     total = squares = encode_s = decode_s = 0.0
     for start in range(0, blocks, CHUNK):
         x = rng.standard_normal((min(CHUNK, blocks - start), book.dim), dtype=np.float32)
-        t0 = time.perf_counter()
+        t0 = time.process_time()
         codes = book.encode(x)
-        t1 = time.perf_counter()
+        t1 = time.process_time()
         y = book.decode(codes)
-        t2 = time.perf_counter()
+        t2 = time.process_time()
         encode_s, decode_s = encode_s + t1 - t0, decode_s + t2 - t1
         error = ((x.astype(np.float64) - y) ** 2).mean(axis=1)
         total, squares = total + error.sum(), squares + (error**2).sum()
