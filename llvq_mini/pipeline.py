@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import embedded, store
-from .codebook import Ball, Codebook, ShapeGain
+from .codebook import Ball, Codebook, ShapeGain, Tapered
 from .errors import LLVQError
 from .files import atomic_folder, require_space, write_json
 from .hessian import DAMPING, SINK_WEIGHT, Accumulator
@@ -47,6 +47,7 @@ Step = Callable[[str, int, int], None]
 """Progress: called with a stage's name, the units done and the units in all."""
 
 CODEBOOKS: dict[str, Callable[[], Codebook]] = {
+    "tapered": Tapered,
     "shape-gain": lambda: ShapeGain(max_shell=12, gain_bits=1),
     "ball": lambda: Ball(max_shell=13),
 }
@@ -58,8 +59,8 @@ class Settings:
     """What determines the bytes of the output, besides the model and the text."""
 
     bits: float = 2.0
-    codebook: str = "shape-gain"
-    windows: int = 24
+    codebook: str = "tapered"
+    windows: int = 16
     context: int = 2048
     seed: int = 0
     damping: float = DAMPING
