@@ -263,7 +263,8 @@ def test_moves_of_a_leaf_are_complete():
         cost = {(i, s): 16.0 * s * s - 8.0 * s * side[j] * delta[j]
                 for i, j in enumerate(at) for s in range(-6, 7) if s}  # fmt: skip
         listed = {(int(i), int(s)): c for c, i, s in move[:, :count].T}
-        assert listed == pytest.approx({key: c for key, c in cost.items() if c < budget})
+        assert listed.keys() == {key for key, c in cost.items() if c < budget}
+        assert all(abs(c - cost[key]) < 1e-4 for key, c in listed.items())
         assert (np.diff(move[0, :count]) >= 0).all()
 
 
