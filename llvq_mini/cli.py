@@ -52,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("model", help=_MODEL_HELP)
     one.add_argument("-o", "--out", type=Path, required=True, help="folder to create")
     one.add_argument("--bits", type=float, default=2.0, help="bits a weight before scales (2)")
-    one.add_argument("--codebook", default="shape-gain", help="shape-gain or ball")
+    one.add_argument("--codebook", default="tapered", help="tapered, shape-gain or ball, each 48 bits a block")
     one.add_argument("--windows", type=_at_least(1), default=None, help="calibration windows")
     one.add_argument("--context", type=_at_least(2), default=2048, help="tokens a window")
     one.add_argument("--seed", type=_at_least(0), default=0, help="of the rotations")
@@ -89,7 +89,7 @@ def _evaluation_options(parser: argparse.ArgumentParser, what: str) -> None:
 
 @contextmanager
 def _progress() -> Iterator[Step]:
-    """A rich progress bar on stderr, one line a stage."""
+    """Progress on stderr: a bar for every stage on a terminal, a line for every tenth of it otherwise."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -100,7 +100,11 @@ def _progress() -> Iterator[Step]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _progress_line
+        return
+    with Progress(*columns, console=console) as progress:
         tasks: dict[str, TaskID] = {}
 
         def step(stage: str, done: int, total: int) -> None:
@@ -109,6 +113,11 @@ def _progress() -> Iterator[Step]:
             progress.update(tasks[stage], completed=done)
 
         yield step
+
+
+def _progress_line(stage: str, done: int, total: int) -> None:
+    if 10 * done // total != 10 * (done - 1) // total:
+        print(f"{stage} {100 * done // total} %", file=sys.stderr, flush=True)
 
 
 def _text(path: Path | None, default: Any) -> str:

@@ -21,15 +21,19 @@ models. Papers: GPTQ (arXiv 2210.17323) Algorithm 1, QuIP (arXiv 2307.13304) sec
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ._parallel import default_threads
 from .errors import LLVQError
 
 if TYPE_CHECKING:
     from .codebook import Codebook
+
+_SLAB = 192  # rows that one thread encodes at a time; fixed, so that results do not depend on the threads
 
 
 def padded_width(width: int, dim: int = 24) -> int:
@@ -104,15 +108,22 @@ def quantize_blocks(
     codes = np.empty((rows, width // dim), dtype=np.uint64)
     quantized = np.empty((rows, width), dtype=np.float32)
     error = np.empty((rows, width), dtype=np.float32)
-    column = scale[:, None]
-    for b in range(width // dim):
-        block = slice(b * dim, (b + 1) * dim)
-        target = weight[:, block]
-        if factors is not None and b:
-            target = target + error[:, : b * dim] @ factors.upper[: b * dim, block]
-        codes[:, b] = codebook.encode(np.ascontiguousarray(target / column, dtype=np.float32))
-        quantized[:, block] = codebook.decode(codes[:, b]) * column
-        error[:, block] = weight[:, block] - quantized[:, block]
+    slabs = [slice(start, start + _SLAB) for start in range(0, rows, _SLAB)]
+    with ThreadPoolExecutor(max(1, min(default_threads(), len(slabs)))) as pool:
+        for b in range(width // dim):
+            block = slice(b * dim, (b + 1) * dim)
+            target = weight[:, block]
+            if factors is not None and b:
+                target = target + error[:, : b * dim] @ factors.upper[: b * dim, block]
+            target = np.ascontiguousarray(target / scale[:, None], dtype=np.float32)
+
+            def round_slab(slab: slice, b: int = b, target: np.ndarray = target) -> None:
+                codes[slab, b] = codebook.encode(target[slab])
+                quantized[slab, b * dim : (b + 1) * dim] = codebook.decode(codes[slab, b])
+
+            list(pool.map(round_slab, slabs))
+            quantized[:, block] *= scale[:, None]
+            error[:, block] = weight[:, block] - quantized[:, block]
     return codes, quantized
 
 

@@ -21,14 +21,12 @@ see models. Paper: LLVQ (arXiv 2603.11021) section 4 for row scales and input ro
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import pack
-from ._parallel import default_threads
 from .errors import LLVQError
 from .feedback import (
     Factors,
@@ -44,8 +42,6 @@ from .rotate import Rotation
 
 if TYPE_CHECKING:
     from .codebook import Codebook
-
-_SLAB = 96  # rows that one thread sweeps at a time
 
 
 @dataclass(frozen=True)
@@ -146,22 +142,6 @@ def _refitted_scale(
     return np.where(usable, match / np.where(usable, power, 1.0), start)
 
 
-def _sweep(
-    weight: np.ndarray, factors: Factors | None, codebook: Codebook, scale: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """`quantize_blocks` on slabs of rows by threads;
-    slabs have one size, so results do not depend on the threads.
-    """
-    slabs = [slice(start, start + _SLAB) for start in range(0, len(weight), _SLAB)]
-
-    def one(slab: slice) -> tuple[np.ndarray, np.ndarray]:
-        return quantize_blocks(weight[slab], factors, codebook, scale[slab])
-
-    with ThreadPoolExecutor(min(default_threads(), len(slabs))) as pool:
-        parts = list(pool.map(one, slabs))
-    return np.concatenate([codes for codes, _ in parts]), np.concatenate([values for _, values in parts])
-
-
 def quantize_linear(
     weight: np.ndarray, prepared: Prepared, codebook: Codebook, name: str = "weight", feedback: bool = True
 ) -> tuple[QuantizedLinear, LayerReport]:
@@ -182,7 +162,7 @@ def quantize_linear(
     rotated = pad_columns(prepared.rotation.apply(weight.astype(np.float32, copy=False)), codebook.dim)
     start = _initial_scale(rotated, width, name)
     safe = np.where(start > 0, start, np.float32(1))
-    codes, quantized = _sweep(rotated, prepared.factors if feedback else None, codebook, safe)
+    codes, quantized = quantize_blocks(rotated, prepared.factors if feedback else None, codebook, safe)
     unit = quantized / safe[:, None]
     scale = _as_half(_refitted_scale(rotated, unit, prepared.hessian, start), name)
     layer = QuantizedLinear(

@@ -54,7 +54,7 @@ def test_feedback_and_rotation_both_help():
 
 
 def test_any_number_of_rows_gives_the_same_codes(monkeypatch):
-    from llvq_mini import layer as module
+    from llvq_mini import feedback as module
 
     weight, prepared = heavy_weight(300, 48), prepare(random_hessian(48, 1), 0)
     several = quantize_linear(weight, prepared, ScalarBlock())[0]
