@@ -72,7 +72,8 @@ def _groups(max_shell: int) -> tuple[Group, ...]:
             values = -np.sort(-np.where(values % 4 == 1, values, -values), axis=0)
         order = np.tile(np.arange(24), (len(bits), 1)) if odd else np.argsort(-bits, axis=1, kind="stable")
         shell = np.array([m for m, _ in members])
-        groups.append(Group(order, 1.0 - 2.0 * bits, values, max(weight, 0), shell, parity))
+        signs = np.where(bits == 1, -1.0, 1.0)
+        groups.append(Group(order, signs, values, max(weight, 0), shell, parity))
     return tuple(groups)
 
 

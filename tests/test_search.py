@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llvq_mini import _listing, leech, reference, search
+from llvq_mini import leech, reference, search
 
 CAP = 13
 
@@ -247,25 +247,6 @@ def test_a_distant_block_goes_to_the_vector_with_the_largest_dot_product():
     v = search.nearest_in_ball(x * 1e200, 6)
     best = reference.best_per_shell(x, 6).max(axis=1)
     assert np.allclose((x * v).sum(axis=1), best, rtol=1e-13)
-
-
-def test_moves_of_a_leaf_are_complete():
-    """All steps s of k, on either side, with 16 s^2 - 8 s side delta < budget, ascending in cost."""
-    rng = np.random.default_rng(20)
-    for budget in (1.0, 15.9, 30.0, 47.0, 64.0):
-        side = rng.choice([-1.0, 1.0], 48).astype(np.float32)
-        delta = rng.uniform(0, 2, 48).astype(np.float32)
-        delta[::5], delta[1::7] = 0, 2
-        word = int(rng.integers(0, 1 << 24))
-        move = np.empty((3, 144))
-        count = _listing._affordable_moves(word, budget, side, delta, move)
-        at = [24 * (word >> i & 1) + i for i in range(24)]
-        cost = {(i, s): 16.0 * s * s - 8.0 * s * side[j] * delta[j]
-                for i, j in enumerate(at) for s in range(-6, 7) if s}  # fmt: skip
-        listed = {(int(i), int(s)): c for c, i, s in move[:, :count].T}
-        assert listed.keys() == {key for key, c in cost.items() if c < budget}
-        assert all(abs(c - cost[key]) < 1e-4 for key, c in listed.items())
-        assert (np.diff(move[0, :count]) >= 0).all()
 
 
 # The whole lattice.
