@@ -18,13 +18,13 @@ book: env ## execute the chapters and build book/_build/html/index.html
 
 test: book ## run every test, the browser tests of the built book included
 	@.ci/chromium --install >/dev/null || true
-	@$(PY) -m pytest
+	@$(PY) -m pytest -n auto --dist loadfile
 
 check: env ## lint, types, layers and the fast tests (under two minutes)
 	@$(PY) -m ruff check .
 	@$(PY) -m mypy
 	@$(VENV)/bin/lint-imports --no-cache --no-logo
-	@$(PY) -m pytest -q -m "not slow and not browser"
+	@$(PY) -m pytest -q -n auto --dist loadfile -m "not slow and not browser"
 
 demo: env ## quantize the embedded model to 2 bits a weight and let it talk
 	@$(VENV)/bin/llvq demo
