@@ -1,8 +1,7 @@
 """One linear layer to bytes and back.
 
-    W (out, in) -> rotate the input side -> one scale a row -> 24 columns at a time: feedback, codebook ->
-    codes -> bytes bytes -> codes -> codebook -> times the row scale -> drop the padding -> rotate back -> W^
-    (out, in) float32
+    W (out, in) -> rotate the input side -> one scale a row -> 24 columns at a time: feedback, codebook -> codes -> bytes
+    bytes -> codes -> codebook -> times the row scale -> drop the padding -> rotate back -> W^ (out, in) float32
 
 The row scale is the root mean square of the rotated row, refitted after the sweep in the Hessian's own
 metric,
@@ -10,8 +9,8 @@ metric,
 and stored as fp16; the file's own rounded value is what every computation here uses. A row whose scale is
 below the fp16 range decodes to zero.
 
-Bits are counted as stored: whole bytes of packed codes (padding blocks included) and 16 bits a row, over out
-* in weights.
+Bits are counted as stored: whole bytes of packed codes (padding blocks included) and 16 bits a row, over
+out * in weights.
 
 What this file does not do: share work between layers except through `Prepared`, write files (store.py), or
 see models. Paper: LLVQ (arXiv 2603.11021) section 4 for row scales and input rotation. Tests:
