@@ -1,7 +1,7 @@
 """One linear layer to bytes and back.
 
-    W (out, in) -> rotate the input side -> one scale a row -> 24 columns at a time: feedback, codebook -> codes -> bytes
-    bytes -> codes -> codebook -> times the row scale -> drop the padding -> rotate back -> W^ (out, in) float32
+    W (out, in) -> rotate the input side -> one scale a row -> feedback and codebook, 24 columns at a time -> bytes,
+    and backwards: bytes -> codes -> codebook -> times the row scale -> drop the padding -> rotate back -> W^
 
 The row scale is the root mean square of the rotated row, refitted after the sweep in the Hessian's own
 metric,
