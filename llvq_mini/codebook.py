@@ -40,9 +40,10 @@ class Codebook(Protocol):
     spec: JSON-able dict from which `from_spec` makes a codebook that decodes identically.
     """
 
-    dim: int
-    bits: int
-
+    @property
+    def dim(self) -> int: ...
+    @property
+    def bits(self) -> int: ...
     @property
     def name(self) -> str: ...
     @property

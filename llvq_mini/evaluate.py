@@ -159,8 +159,9 @@ def generate(
     sampling: dict[str, Any] = (
         {"do_sample": True, "temperature": temperature} if temperature else {"do_sample": False}
     )
+    sample: Any = model.generate  # the stubs of torch take it for a parameter
     with torch.inference_mode():
-        output = model.generate(
+        output = sample(
             ids,
             attention_mask=torch.ones_like(ids),
             max_new_tokens=max_new_tokens,
