@@ -181,6 +181,18 @@ def test_near_misses_raise():
                     index.encode(other[None], 13)
 
 
+def test_coordinates_of_both_parities_raise():
+    """One more on eight coordinates: the word and the sum modulo 8 stay right, only the parities are mixed."""
+    rng = np.random.default_rng(7)
+    v = search.nearest_direction(rng.standard_normal((40, 24)), 6).astype(np.int64)
+    v = np.concatenate([np.zeros((1, 24), dtype=np.int64), v[v[:, 0] % 2 == 0]])
+    for row in v:
+        other = row.copy()
+        other[rng.choice(np.arange(1, 24), 8, replace=False)] += 1
+        with pytest.raises(ValueError, match="is not a Leech lattice vector"):
+            index.encode(other[None], 31)
+
+
 @pytest.mark.parametrize("value", [65, 127, 1 << 20, 1 << 31, 1 << 33, 1 << 62, -(1 << 62), -(1 << 63)])
 def test_far_points_raise(value):
     for scale in (1, 8):

@@ -37,8 +37,8 @@ def test_contains_against_the_generator_matrix(leech_basis):
     rng = np.random.default_rng(0)
     v = rng.integers(-3, 4, (4000, 24)) @ leech_basis
     assert leech.contains(v).all() and in_span(v, leech_basis).all()
-    # Near misses: one coordinate moved by 1, 2, 4 or 8, two by 2 or 4, one pair exchanged, all moved by 1.
-    misses = [v.copy() for _ in range(7)]
+    # Near misses: one coordinate moved by 1, 2, 4 or 8, two by 2, one pair exchanged, eight or all moved by 1.
+    misses = [v.copy() for _ in range(8)]
     rows, i, j = np.arange(len(v)), rng.integers(0, 24, len(v)), rng.integers(0, 24, len(v))
     for miss, step in zip(misses[:4], (1, 2, 4, 8), strict=True):
         miss[rows, i] += step
@@ -46,6 +46,7 @@ def test_contains_against_the_generator_matrix(leech_basis):
     misses[4][rows, j] -= 2
     misses[5][rows, i], misses[5][rows, j] = v[rows, j], v[rows, i]
     misses[6] += 1
+    misses[7][:, 2:17:2] += 1
     candidates = np.concatenate(misses)
     inside = in_span(candidates, leech_basis)
     assert (leech.contains(candidates) == inside).all()
