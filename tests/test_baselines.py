@@ -1,4 +1,4 @@
-"""What all baselines share: the protocol, round trips, specs, refusals; the figures are in a file each."""
+"""What all baselines and further Leech codes share: protocol, round trips, specs, refusals.  Figures: a file each."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from llvq_mini.baselines.pyramid import Pyramid
 from llvq_mini.baselines.residual import Additive, KMeans, PointList, Residual
 from llvq_mini.baselines.scalar import LloydMax, Uniform
 from llvq_mini.baselines.trellis import Trellis
-from llvq_mini.codebook import Codebook
+from llvq_mini.codebook import Codebook, SingleShell
+from llvq_mini.entropy_leech import EntropyLeech
+from llvq_mini.interlocked import Interlocked
+from llvq_mini.voronoi import Voronoi
 
 
 def books() -> list[Codebook]:
@@ -25,10 +28,12 @@ def books() -> list[Codebook]:
         Uniform(2), LloydMax(3), ECSQ(2.0), E8Ball(4, scale=1.3), E8P(scale=1.0), Pyramid(5, 1), KMeans(4, 3),
         Residual([E8P(scale=1.0), short], [1.0, 0.3]), Residual([E8P(scale=1.0)] * 5, 0.3 ** np.arange(5)),
         Additive(3, 4, 6, 4, lists), Trellis(2, 8, "lut"), Trellis(3, 8, "3inst"), BSQ(17), LFQ(64), FSQ((8, 5, 5, 5)),
+        Interlocked((2, 3), [4.0, 5.0]), Voronoi(3, 0.47), Voronoi(8, 0.2), EntropyLeech(1.5),
+        Residual([Interlocked((2, 3), [4.0, 5.0]), SingleShell(3, 0, [4.6])], [1.0, 0.5]),
     ]  # fmt: skip
 
 
-@pytest.fixture(scope="module", params=range(15), ids=lambda i: f"book{i}")
+@pytest.fixture(scope="module", params=range(20), ids=lambda i: f"book{i}")
 def book(request):
     return books()[request.param]
 

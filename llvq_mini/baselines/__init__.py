@@ -21,6 +21,9 @@ from llvq_mini import codebook
 from llvq_mini.codebook import Codebook
 
 _KINDS = {
+    "interlocked": ("llvq_mini.interlocked", "Interlocked"),
+    "voronoi": ("llvq_mini.voronoi", "Voronoi"),
+    "entropy-leech": ("llvq_mini.entropy_leech", "EntropyLeech"),
     "uniform": ("scalar", "Uniform"),
     "Lloyd-Max": ("scalar", "LloydMax"),
     "ecsq": ("ecsq", "ECSQ"),
@@ -38,7 +41,7 @@ _KINDS = {
 
 
 def from_spec(spec: dict[str, Any]) -> Codebook:
-    """The codebook that `spec()` describes, one of this package or of codebook.py; ValueError for anything else."""
+    """The codebook that `spec()` describes, from this package or any Leech code; ValueError for anything else."""
     if not isinstance(spec, dict) or spec.get("kind") not in _KINDS:
         return codebook.from_spec(spec)
     arguments = {key: value for key, value in spec.items() if key != "kind"}
@@ -46,6 +49,6 @@ def from_spec(spec: dict[str, Any]) -> Codebook:
         arguments["stages"] = [from_spec(stage) for stage in arguments.get("stages", ())]
     module, name = _KINDS[spec["kind"]]
     try:
-        return getattr(import_module(f"{__name__}.{module}"), name)(**arguments)
+        return getattr(import_module(module if "." in module else f"{__name__}.{module}"), name)(**arguments)
     except TypeError as error:
         raise ValueError(f"Argument 'spec' does not describe a {spec['kind']} codebook: {error}.") from error

@@ -61,9 +61,15 @@ def _in_ball(x, leaders, odd_minus, out):
     """The point nearest to each x (doubled frame) among the permutations and signs of `leaders` (descending).
 
     odd_minus: -1 if signs are free, else the parity of minus signs."""
+    order = np.empty(8, np.int64)
     for n in range(len(x)):
         size = np.abs(x[n])
-        order = np.argsort(-size)
+        for i in range(8):  # insertion into the descending order
+            at = i
+            while at > 0 and size[order[at - 1]] < size[i]:
+                order[at] = order[at - 1]
+                at -= 1
+            order[at] = i
         minus = 0
         for value in x[n]:
             minus += value < 0
