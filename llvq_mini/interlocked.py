@@ -3,9 +3,9 @@
 The tapered code of codebook.py puts copies of one set of directions on spheres of several radii.  A block between two
 spheres then finds the same direction on both, and the second sphere helps it only in length.  If the directions of
 every sphere are turned against those of its neighbors, a block has independent chances there: cells of neighboring
-spheres interlock like the layers of a lattice, and the error falls by another percent at the same 48 bits.  Rolling
-the coordinates is such a turn and costs a decoder nothing (a roll by 8 permutes the octads and maps the lattice to
-itself, so there are eight different ones):
+spheres interlock like the layers of a lattice, and the error falls further at the same bits.  Rolling the coordinates
+is such a turn and costs a decoder nothing (a roll by 8 permutes the octads and maps the lattice to itself, so there are
+eight different ones):
 
     sphere j:   g_j roll(v, j) / |v|,     v on shells 2 ... M_j,     rolled by j coordinates
 
@@ -13,8 +13,8 @@ Encoding searches every sphere, 1 / number of gains as fast as the shape-gain co
 sphere offers says nothing about the next.  Levels are fitted by Lloyd's iteration on a fixed Gaussian sample.  The code
 is a number: points of the spheres before, plus the index of v, minus 1 for the origin, which is no direction.
 
-Not here: the best turns; random rotations gain 0.2 % over rolls.  Sources:
-codebook.py; J. Hamkins and K. Zeger, IEEE Trans. Inf. Theory 48 (2002), for spheres.  Tests: tests/test_interlocked.py.
+Not here: the best turns.  Sources: codebook.py; J. Hamkins and K. Zeger, IEEE Trans. Inf. Theory 48 (2002), for
+spheres.  Tests: tests/test_interlocked.py.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ def test_rolls_by_eight_keep_the_lattice_and_others_do_not():
     assert kept == [j % 8 == 0 for j in range(24)]
 
 
+@pytest.mark.slow
 def test_search_is_exact_on_a_small_code():
     book = Interlocked((2, 2, 2), levels=[3.0, 4.0, 5.0])
     v = leech.minimal_vectors() / 32**0.5
