@@ -274,6 +274,8 @@ def main(argv: list[str] | None = None) -> int:
     except MemoryError:
         return _fail("The memory does not suffice; use fewer calibration windows or a smaller model", 1)
     except KeyboardInterrupt:
+        for number in (signal.SIGINT, signal.SIGTERM):  # a second signal must not disturb the way out
+            signal.signal(number, signal.SIG_IGN)
         out = getattr(arguments, "out", None)
         unwritten = f"; '{out}' was not written" if out is not None and not out.exists() else ""
         return _fail(f"Interrupted{unwritten}", 130)

@@ -155,7 +155,8 @@ def test_interrupting_leaves_nothing_under_the_final_name(place, tmp_path, numbe
     assert process.poll() is None, "finished before the signal"
     process.send_signal(number)
     _, stderr = process.communicate(timeout=60)
-    assert process.returncode == 130 and "Interrupted; " in stderr and "Traceback" not in stderr
+    assert process.returncode == 130, f"exit code {process.returncode}, stderr: {stderr}"
+    assert "Interrupted; " in stderr and "Traceback" not in stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "text.txt"]
 
 

@@ -83,6 +83,7 @@ def test_identity_hessian_is_plain_rounding():
     assert np.array_equal(codes, plain_codes) and np.array_equal(quantized, plain)
     expected = book.encode((weight[:, 24:48] / scale[:, None]).astype(np.float32))
     assert np.array_equal(plain_codes[:, 1], expected)
+    assert np.allclose(plain[:, 24:48], book.decode(expected) * scale[:, None])
 
 
 def test_feedback_lowers_the_proxy():
