@@ -67,7 +67,13 @@ def byte_tokenizer():
 
 
 def tiny_llama(
-    folder: Path, hidden: int = 64, layers: int = 2, dtype: str = "float32", tied: bool = True, seed: int = 0
+    folder: Path,
+    hidden: int = 64,
+    layers: int = 2,
+    dtype: str = "float32",
+    tied: bool = True,
+    seed: int = 0,
+    intermediate: int | None = None,
 ) -> Path:
     """Write a random Llama model with grouped-query attention;
     `hidden` and its MLP need not be multiples of 24.
@@ -79,7 +85,7 @@ def tiny_llama(
     config = LlamaConfig(
         vocab_size=256,
         hidden_size=hidden,
-        intermediate_size=hidden + 40,
+        intermediate_size=intermediate or hidden + 40,
         num_hidden_layers=layers,
         num_attention_heads=4,
         num_key_value_heads=2,

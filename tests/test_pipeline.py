@@ -42,6 +42,16 @@ def test_reloaded_logits_equal_those_in_memory_bit_for_bit(tmp_path, hidden, tie
     assert len(result.linears) == 7 * layers
 
 
+@pytest.mark.slow
+def test_width_4096_is_stored_with_its_padding_and_reloaded(tmp_path):
+    source = tiny_llama(tmp_path / "model", hidden=64, layers=1, intermediate=4096)
+    result = run(source, tmp_path / "out")
+    assert torch.equal(logits(result.model), logits(store.load_model(tmp_path / "out")[0]))
+    down = next(layer for layer in result.report["layers"] if layer["name"].endswith("down_proj"))
+    assert (down["rows"], down["columns"]) == (64, 4096)
+    assert down["bits"] == 64 * (171 * 48 + 16)  # 171 blocks of 24 hold 4096 columns and 8 of padding
+
+
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_untouched_tensors_keep_their_dtype_and_bits(tmp_path, dtype):
     source = tiny_llama(tmp_path / "model", dtype=dtype)
