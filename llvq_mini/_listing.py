@@ -60,11 +60,8 @@ _RADIUS2 = 3  # list points nearer to the target than this
 _MIN_NORM, _MAX_NORM = 4, 5  # admissible |v|^2
 _TARGET, _LENGTH = 6, 7  # |y|, and |x| as scaled
 _LOW, _HIGH = 8, 9  # direction: sqrt of the extreme norms of the group
-_UNIT, _TAU, _SPARE = (
-    10,
-    11,
-    12,
-)  # ball: weight of |v|^2 in the score; t and (1 - t) N of the certificate, as scaled
+# ball: weight of |v|^2 in the score; t and (1 - t) N of the certificate, as scaled
+_UNIT, _TAU, _SPARE = 10, 11, 12
 _FIELDS = 13
 
 # Costs may be summed in another order or fused: SLACK covers it.  Decisions may not.

@@ -191,22 +191,19 @@ class Tapered(_Base):
     def name(self) -> str:
         return f"Leech tapered shape-gain, caps {', '.join(map(str, self.caps))}"
 
-    def _best(
-        self, x: NDArray, levels: NDArray[np.float64]
-    ) -> tuple[NDArray[np.int8], NDArray[np.int64], NDArray]:
-        """Shape, number of the gain and projection of least error for every block, exactly.
+    def _best(self, x: NDArray) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
+        """Shape and number of the gain of least error for every block, exactly.
 
         The error is |x|^2 - 2 p g + g^2 with p the projection for the gain's cap.  Projections fall with the cap, so
         that of a larger cap bounds what a smaller one can reach, and most blocks need one search only.
         """
         shape = np.empty(x.shape, dtype=np.int8)
         level = np.zeros(len(x), dtype=np.int64)
-        projection = np.full(len(x), np.inf)
         best = np.full(len(x), np.inf)
         bound = np.full(len(x), np.inf)  # projection for the last cap searched: at least that of smaller caps
         for cap in sorted(set(self.caps), reverse=True):
             numbers = np.flatnonzero(np.array(self.caps) == cap)
-            gains = levels[numbers]
+            gains = self.levels[numbers]
             reachable = (gains**2 - 2 * bound[:, None] * gains).min(axis=1) < best
             rows = np.flatnonzero(reachable | np.isinf(bound))
             v = search.nearest_direction(x[rows], cap)
@@ -216,26 +213,19 @@ class Tapered(_Base):
             error = error[np.arange(len(rows)), choice]
             better = error < best[rows]
             won = rows[better]
-            shape[won], projection[won], best[won] = v[better], p[better], error[better]
+            shape[won], best[won] = v[better], error[better]
             level[won] = numbers[choice[better]]
-        return shape, level, projection
+        return shape, level
 
     def _fitted(self) -> NDArray[np.float64]:
         x = gain.sample(8 * gain.SAMPLE)
         by_cap = {cap: gain.projections(search.nearest_direction(x, cap), x) for cap in set(self.caps)}
         p = np.stack([by_cap[cap] for cap in self.caps], axis=1)
-        # Start with typical projections, shorter for smaller caps; p averages about 4.7.
-        levels = p.mean() * (np.linspace(0.6, 1.15, len(self.caps)) if len(self.caps) > 1 else np.ones(1))
-        for _ in range(60):
-            level = (levels**2 - 2 * p * levels).argmin(axis=1)
-            count = np.bincount(level, minlength=len(levels))
-            total = np.bincount(level, p[np.arange(len(p)), level], minlength=len(levels))
-            levels = np.where(count > 0, total / np.maximum(count, 1), levels)
-        return np.sort(levels)
+        return np.sort(gain.lloyd_by_cap(p, 60))
 
     def encode(self, x: ArrayLike) -> NDArray[np.uint64]:
         """Codes of blocks (n, 24) float32 or float64 of unit variance: uint64[n]."""
-        shape, level, _ = self._best(np.asarray(x), self.levels)
+        shape, level = self._best(np.asarray(x))
         return index.encode(shape, self.caps[-1]) + (self._start[level] - 1).astype(np.uint64)
 
     def decode(self, codes: ArrayLike) -> NDArray[np.float32]:

@@ -75,3 +75,19 @@ def lloyd_max(cosines: NDArray[np.float64], gain_bits: int) -> NDArray[np.float6
         if np.abs(levels - old).max() < 1e-9:
             break
     return levels
+
+
+def lloyd_by_cap(p: NDArray[np.float64], iterations: int) -> NDArray[np.float64]:
+    """Lloyd's iteration for gains whose projections differ: float64[k] in the order of the columns of p (n, k).
+
+    Block n takes the gain g of least error g^2 - 2 p g, and every gain becomes the mean projection of its blocks.  It
+    starts with typical projections, shorter for the first columns.
+    """
+    k = p.shape[1]
+    levels = p.mean() * (np.linspace(0.6, 1.15, k) if k > 1 else np.ones(1))
+    for _ in range(iterations):
+        level = (levels**2 - 2 * p * levels).argmin(axis=1)
+        count = np.bincount(level, minlength=k)
+        total = np.bincount(level, p[np.arange(len(p)), level], minlength=k)
+        levels = np.where(count > 0, total / np.maximum(count, 1), levels)
+    return levels

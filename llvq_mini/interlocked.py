@@ -70,13 +70,7 @@ class Interlocked:
         x = gain.sample(4 * gain.SAMPLE)
         rolled = [(np.roll(x, -j, axis=1), self._directions(x, j)) for j in range(len(self.caps))]
         p = np.stack([gain.projections(v, y) for y, v in rolled], axis=1)
-        levels = p.mean() * (np.linspace(0.6, 1.15, len(self.caps)) if len(self.caps) > 1 else np.ones(1))
-        for _ in range(100):
-            level = (levels**2 - 2 * p * levels).argmin(axis=1)
-            count = np.bincount(level, minlength=len(levels))
-            total = np.bincount(level, p[np.arange(len(p)), level], minlength=len(levels))
-            levels = np.where(count > 0, total / np.maximum(count, 1), levels)
-        return levels
+        return gain.lloyd_by_cap(p, 100)
 
     def encode(self, x: ArrayLike) -> NDArray[np.uint64]:
         """Codes uint64[n] of blocks (n, 24): the code word of least error, exactly."""
