@@ -30,6 +30,7 @@ demo: env ## quantize the embedded model to 2 bits a weight and let it talk
 	@$(VENV)/bin/llvq demo
 
 bench: env ## rerun the benchmarks; their JSON goes to benchmarks/results
+	@$(VENV)/bin/llvq bench rd
 	@for script in benchmarks/*.py; do $(PY) $$script || exit 1; done
 
 notebooks: env ## write notebooks/*.ipynb anew from the chapters

@@ -1,4 +1,4 @@
-"""The `llvq` command: quantize, eval, generate, inspect, demo.
+"""The `llvq` command: quantize, eval, generate, inspect, demo, bench.
 
     llvq quantize MODEL -o OUT --bits 2      MODEL: a Hugging Face folder of Llama architecture, or
     smollm2-135m
@@ -6,6 +6,7 @@
     OUT/report.json llvq generate OUT "prompt"
     llvq inspect OUT                         verify every checksum and show the report
     llvq demo                                quantize the embedded model if need be, and let it talk
+    llvq bench rd                            measure distortion against rate of every code, go on after Ctrl-C
 
 Exit codes: 0 done; 1 something is wrong with a model, a file or the machine; 2 a wrong argument; 130 Ctrl-C.
 Errors are one sentence on stderr. Results go to stdout, progress to stderr.
@@ -52,7 +53,9 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("model", help=_MODEL_HELP)
     one.add_argument("-o", "--out", type=Path, required=True, help="folder to create")
     one.add_argument("--bits", type=float, default=2.0, help="bits a weight before scales (2)")
-    one.add_argument("--codebook", default="tapered", help="tapered, shape-gain or ball, each 48 bits a block")
+    one.add_argument(
+        "--codebook", default="tapered", help="tapered, shape-gain or ball, each 48 bits a block"
+    )
     one.add_argument("--windows", type=_at_least(1), default=None, help="calibration windows")
     one.add_argument("--context", type=_at_least(2), default=2048, help="tokens a window")
     one.add_argument("--seed", type=_at_least(0), default=0, help="of the rotations")
@@ -80,6 +83,15 @@ def _parser() -> argparse.ArgumentParser:
 
     one = commands.add_parser("demo", help="quantize the embedded model if need be, and let it talk")
     one.add_argument("-o", "--out", type=Path, default=None, help="folder (default: in the cache)")
+
+    one = commands.add_parser("bench", help="measure distortion against rate of every code")
+    one.add_argument("what", choices=["rd"], help="rd: rate and distortion, about 20 minutes on two cores")
+    one.add_argument(
+        "-o", "--out", type=Path, default=Path("benchmarks/results"), help="folder of the results"
+    )
+    one.add_argument(
+        "--quick", action="store_true", help="few codes and blocks, about a minute; rd-quick.json"
+    )
     return parser
 
 
@@ -238,6 +250,29 @@ def _demo(arguments: argparse.Namespace) -> None:
             print(generate(quantized, tokenizer, prompt, 60, temperature=0.7))
 
 
+def _bench(arguments: argparse.Namespace) -> None:
+    from . import bench
+
+    try:
+        with _progress() as step:
+            found = bench.run(arguments.out, arguments.quick, step)
+    except KeyboardInterrupt:
+        print("llvq: What is measured is kept; the same command goes on from there", file=sys.stderr)
+        raise
+    name = "rd-quick" if arguments.quick else "rd"
+    print((arguments.out / f"{name}.md").read_text(encoding="utf-8"))
+    try:
+        from .rd_plots import gaps
+    except ModuleNotFoundError:
+        print(
+            "There is no figure: matplotlib is not installed; pip install 'llvq_mini[book]' helps",
+            file=sys.stderr,
+        )
+    else:
+        gaps(found).savefig(arguments.out / f"{name}.svg", metadata={"Date": None})
+    print(f"{arguments.out / name}.json holds {len(found['points'])} points")
+
+
 def _one_line(text: str) -> str:
     return " ".join(text.split())
 
@@ -254,6 +289,7 @@ _COMMANDS = {
     "generate": _generate,
     "inspect": _inspect,
     "demo": _demo,
+    "bench": _bench,
 }
 
 

@@ -36,6 +36,7 @@ class Codebook(Protocol):
     """What a quantizer of blocks offers.
 
     name: for tables and legends.  dim: numbers a block.  bits: bits a code.  bits_per_weight: bits / dim.
+    table_bytes: what a decoder keeps in memory, levels and learned vectors included.
     encode: float (n, dim) -> uint64[n] below 2^bits.  decode: its right inverse, float32 (n, dim).
     spec: JSON-able dict from which `from_spec` makes a codebook that decodes identically.
     """
@@ -48,20 +49,27 @@ class Codebook(Protocol):
     def name(self) -> str: ...
     @property
     def bits_per_weight(self) -> float: ...
+    @property
+    def table_bytes(self) -> int: ...
     def encode(self, x: ArrayLike) -> NDArray[np.uint64]: ...
     def decode(self, codes: ArrayLike) -> NDArray[np.float32]: ...
     def spec(self) -> dict[str, Any]: ...
 
 
 class _Base:
-    """What the Leech codes share: the check of codes and the rate."""
+    """What the Leech codes share: the check of codes, the rate and the tables."""
 
     dim: ClassVar[int] = gain.DIM
     bits: int
+    max_shell: int
 
     @property
     def bits_per_weight(self) -> float:
         return self.bits / self.dim
+
+    @property
+    def table_bytes(self) -> int:
+        return index.table_bytes(self.max_shell)
 
     def _checked(self, codes: ArrayLike, count: int | None = None) -> NDArray[np.uint64]:
         """codes as uint64, each below `count` (2^bits by default)."""
@@ -179,6 +187,7 @@ class Tapered(_Base):
             raise ValueError(
                 f"Argument 'caps' must be one or more shell caps in ascending order, got {caps!r}."
             )
+        self.max_shell = self.caps[-1]
         sizes = [index.size(cap) - 1 for cap in self.caps]  # the origin is no direction
         if sum(sizes) >= 1 << 63:
             raise ValueError(f"Argument 'caps' must have fewer than 2**63 points in all, got {caps!r}.")
@@ -226,14 +235,14 @@ class Tapered(_Base):
     def encode(self, x: ArrayLike) -> NDArray[np.uint64]:
         """Codes of blocks (n, 24) float32 or float64 of unit variance: uint64[n]."""
         shape, level = self._best(np.asarray(x))
-        return index.encode(shape, self.caps[-1]) + (self._start[level] - 1).astype(np.uint64)
+        return index.encode(shape, self.max_shell) + (self._start[level] - 1).astype(np.uint64)
 
     def decode(self, codes: ArrayLike) -> NDArray[np.float32]:
         """Blocks of codes (n,): float32 (n, 24).  ValueError for a code outside the codebook."""
         c = self._checked(codes, int(self._start[-1])).astype(np.int64)
         level = np.searchsorted(self._start, c, side="right") - 1
         return gain.scaled_directions(
-            index.decode(c - self._start[level] + 1, self.caps[-1]), self.levels[level]
+            index.decode(c - self._start[level] + 1, self.max_shell), self.levels[level]
         )
 
     def spec(self) -> dict[str, Any]:

@@ -162,6 +162,10 @@ class EntropyLeech:
         self._starts = np.concatenate([[0], np.cumsum(self.model.frequency)])
         self.name = f"Leech lattice, entropy-coded, {rate:g} bit"
 
+    @property
+    def table_bytes(self) -> int:
+        return index.table_bytes(MAX_SHELL) + self.model.frequency.nbytes
+
     def encode(self, x: ArrayLike) -> NDArray[np.uint64]:
         """Indices uint64[n] of the lattice points nearest to blocks (n, 24)."""
         return index.encode(_points(check_blocks(x, DIM), self.model.scale), MAX_SHELL)

@@ -54,6 +54,7 @@ def _octad_order() -> NDArray[np.int64]:
 
 
 _ORDER = _octad_order()
+_ENCODING_ONLY = {"row_of", "word_kind", "word_position", "quad_rank"}
 
 
 @njit(**KERNEL)
@@ -242,6 +243,12 @@ def size(max_shell: int) -> int:
 def bits(max_shell: int) -> int:
     """Bits that hold every index: 47 for cap 12, 48 for cap 13."""
     return (size(max_shell) - 1).bit_length()
+
+
+def table_bytes(max_shell: int) -> int:
+    """Bytes of the tables that `decode` reads for this cap; those for encoding alone are left out."""
+    named = tables(check_shell(max_shell, 0))._asdict()
+    return sum(array.nbytes for name, array in named.items() if name not in _ENCODING_ONLY)
 
 
 def encode(v: ArrayLike, max_shell: int = 12, threads: int | None = None) -> NDArray[np.uint64]:

@@ -63,6 +63,10 @@ class Interlocked:
     def bits_per_weight(self) -> float:
         return self.bits / self.dim
 
+    @property
+    def table_bytes(self) -> int:
+        return index.table_bytes(max(self.caps))
+
     def _directions(self, x: NDArray[np.float64], j: int) -> NDArray[np.int8]:
         return search.nearest_direction(np.ascontiguousarray(np.roll(x, -j, axis=1)), self.caps[j])
 

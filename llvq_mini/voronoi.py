@@ -116,6 +116,7 @@ class Voronoi:
     """
 
     dim = DIM
+    table_bytes = DIM * DIM + 8 * DIM  # the basis as int8 and the vector a
 
     def __init__(self, r: int = 4, scale: float | None = None) -> None:
         self.cosets, self.r = Cosets(r), int(r)

@@ -29,7 +29,7 @@ from llvq_mini.codes import check_blocks, check_codes
 class _Signs:
     """One bit a coordinate; `dim` up to 64."""
 
-    kind = ""
+    kind, table_bytes = "", 0
 
     def __init__(self, dim: int, level: float) -> None:
         if not isinstance(dim, int) or not 1 <= dim <= 64:
@@ -87,6 +87,7 @@ class FSQ:
         self.bits_per_weight = self.bits / self.dim
         self._borders = [fsq_borders(l) for l in self.levels]
         self._means = [moment / probability for probability, moment in map(cells, self._borders)]
+        self.table_bytes = 4 * sum(self.levels)
         self._radix = np.array([prod(self.levels[:i]) for i in range(self.dim)], dtype=np.uint64)
         self.name = "FSQ, levels " + " ".join(map(str, self.levels))
 

@@ -88,6 +88,7 @@ class ECSQ:
         self.levels, self.borders = np.asarray(levels, np.float64), np.asarray(borders, np.float64)
         self.frequency = np.asarray(frequency, np.int64)
         self.name = f"entropy-coded scalar, {rate:g} bit"
+        self.table_bytes = 4 * len(self.levels) + self.frequency.nbytes
 
     def encode(self, x: ArrayLike) -> NDArray[np.uint64]:
         """Codes uint64[n] of blocks (n, 8): the number of a level in every byte."""

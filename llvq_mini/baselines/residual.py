@@ -117,6 +117,11 @@ class Residual:
         if self.scales.shape != (len(self.stages),) or not (self.scales > 0).all():
             raise ValueError(f"Argument 'scales' must hold {len(self.stages)} positive numbers, got {scales!r}.")
 
+    @property
+    def table_bytes(self) -> int:
+        """Stages of one name have the same tables, kept once."""
+        return sum({stage.name: stage.table_bytes for stage in self.stages}.values())
+
     def _words(self, x: Floats, scales: Floats) -> tuple[list[NDArray[np.uint64]], Floats]:
         rest, words = x.copy(), []
         for stage, scale in zip(self.stages, scales, strict=False):
@@ -177,11 +182,11 @@ class Residual:
 def _residual_lists(stages: int, bits: int, dim: int) -> list[PointList]:
     x = sample(dim, 64 << bits)
     lists = []
-    for _ in range(stages):
+    for stage in range(stages):
         points = x[: 1 << bits].copy()
         for _ in range(15):
             points = _means(x, nearest(x, points), points)
-        lists.append(PointList(points, f"{1 << bits} vectors"))
+        lists.append(PointList(points, f"{1 << bits} vectors, stage {stage + 1}"))
         x = x - points[nearest(x, points)]
     return lists
 

@@ -77,6 +77,10 @@ class _Scalar:
     def bits_per_weight(self) -> float:
         return self.bits / self.dim
 
+    @property
+    def table_bytes(self) -> int:
+        return 4 * len(self.levels)
+
     def encode(self, x: ArrayLike) -> NDArray[np.uint64]:
         """Codes uint64[n] of blocks (n, 8); a weight in the middle of two levels takes the upper one."""
         blocks = np.asarray(x)

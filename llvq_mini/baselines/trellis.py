@@ -135,6 +135,10 @@ class Trellis:
         self.name = f"trellis {code}, L = {state_bits}, {weight_bits} bit"
         self._values = (values(code, state_bits) * np.float32(self.scale)).astype(np.float32)
 
+    @property
+    def table_bytes(self) -> int:
+        return self._values.nbytes if self.code == "lut" else 0
+
     def encode(self, x: ArrayLike) -> NDArray[np.uint8]:
         """Rows uint8 (n, 32 weight_bits) of blocks (n, 256); about 20 a second and core for 2 bits at L = 16."""
         blocks = check_blocks(x, LENGTH).astype(np.float32)
