@@ -72,18 +72,19 @@ def copy_mathjax(target: Path) -> None:
 def wrap_widgets(target: Path) -> None:
     """Write all widget modules as one classic script, widget-modules.js, and their styles as widgets.css.
 
-    A widget module is self-contained: no import, and its last export is ``export default { render };``.
+    A widget module has no import, and its last export is ``export default { render };``; before it goes _shared.js.
 
     Raises:
         ExtensionError: a module has no such export.
     """
     scripts = ["window.llvqWidgets = window.llvqWidgets || {};\n"]
-    for path in sorted(WIDGETS.glob("*.js")):
+    shared = (WIDGETS / "_shared.js").read_text(encoding="utf-8")
+    for path in sorted(WIDGETS.glob("[!_]*.js")):
         source = path.read_text(encoding="utf-8")
         if EXPORT not in source:
             raise ExtensionError(f"Widget {path.name} must end with {EXPORT!r}")
         body = source.replace(EXPORT, f'window.llvqWidgets["{path.stem}"] = {{ render }};')
-        scripts.append(f"(function () {{\n{body}}})();\n")
+        scripts.append(f"(function () {{\n{shared}{body}}})();\n")
     target.mkdir(parents=True, exist_ok=True)
     (target / "widget-modules.js").write_text("".join(scripts), encoding="utf-8")
     styles = [path.read_text(encoding="utf-8") for path in sorted(WIDGETS.glob("*.css"))]

@@ -3,8 +3,10 @@
 In a notebook the widget is an anywidget, made when it is first shown, and its state is shared with Python.
 When the book is built (environment variable LLVQ_STATIC_WIDGETS, set by book/_ext/llvq_book.py) the widget
 answers with HTML: a mount node that holds the state as JSON and a static picture. The picture is what a
-reader without JavaScript and a printer see; the loader of the page replaces it by the running widget. Tests:
-tests/test_widgets.py.
+reader without JavaScript and a printer see; the loader of the page replaces it by the running widget.
+
+A module is NAME.js behind _shared.js, the helpers that all need, joined as text: a browser imports nothing from
+file://, and anywidget loads one file.  The same holds for the styles.  Tests: tests/test_widgets.py.
 """
 
 from __future__ import annotations
@@ -17,15 +19,29 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 
 
+def _joined(name: str, suffix: str) -> str:
+    return "\n".join((HERE / f"{stem}.{suffix}").read_text(encoding="utf-8") for stem in ("_shared", name))
+
+
 class Widget:
     """Base of the widgets. A subclass sets `name` and `state` and writes `static_html`."""
 
-    #: file name of the JavaScript module and the style sheet, without suffix
+    #: stem of the JavaScript module and of the style sheet
     name = ""
 
     def __init__(self, **state: Any) -> None:
         self.state: dict[str, Any] = state
         self._live: Any = None
+
+    @classmethod
+    def module(cls) -> str:
+        """The widget as one ES module, which exports render({ model, el })."""
+        return _joined(cls.name, "js")
+
+    @classmethod
+    def style(cls) -> str:
+        """Its style sheet."""
+        return _joined(cls.name, "css")
 
     def static_html(self) -> str:
         """The picture for readers without JavaScript: HTML, styled by the widget's own style sheet."""
@@ -53,11 +69,13 @@ class Widget:
             kinds = {
                 dict: traitlets.Dict,
                 list: traitlets.List,
+                bool: traitlets.Bool,
+                int: traitlets.Int,
                 float: traitlets.Float,
                 str: traitlets.Unicode,
             }
             traits = {key: kinds[type(value)]().tag(sync=True) for key, value in self.state.items()}
-            files = {"_esm": HERE / f"{self.name}.js", "_css": HERE / f"{self.name}.css"}
+            files = {"_esm": self.module(), "_css": self.style()}
             self._live = type(type(self).__name__, (anywidget.AnyWidget,), {**files, **traits})(**self.state)
         return self._live
 

@@ -2,57 +2,69 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from llvq_mini.widgets import DistortionBitrate
+from llvq_mini.widgets.distortion_bitrate import SOURCES
+
 ROOT = Path(__file__).resolve().parents[2]
-DATA = ROOT / "benchmarks" / "results" / "rd_gaussian.json"
+DATA = ROOT / "benchmarks" / "results" / "rd.json"
 PAGE = "book/rate.html"
+TOLERANCE = 0.02
+LIMITS = ("24-dimensional floor", "Shannon's limit", "Shannon's lower bound", "The Gaussian limit")
 
 pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
-def points() -> list[dict[str, Any]]:
-    """The measured codes."""
-    return json.loads(DATA.read_text(encoding="utf-8"))["points"]
+def explorer() -> DistortionBitrate:
+    """The explorer of the page."""
+    return DistortionBitrate(DATA)
 
 
-def expected(points: list[dict[str, Any]], rate: float) -> list[list[str]]:
+def curve(source: str, rate: float) -> float:
+    """The limit, bound or reference of a source."""
+    return SOURCES[source][1] * 4**-rate
+
+
+def expected(
+    widget: DistortionBitrate, rate: float, source: str = "gaussian", hidden: Any = None
+) -> list[Any]:
     """The rows of the table at a rate, worked out anew: for each family the best code that the rate covers."""
+    off = widget.state["hidden"] if hidden is None else hidden
     rows = []
-    for family in dict.fromkeys(p["family"] for p in points):
-        codes = [p for p in points if p["family"] == family and p["rate"] <= rate + 1e-6]
-        if codes:
+    for look in widget.state["families"]:
+        codes = [
+            p
+            for p in widget.data["points"]
+            if p["family"] == look["family"] and p["source"] == source and p["rate"] <= rate + TOLERANCE
+        ]
+        if codes and look["family"] not in off:
             best = min(codes, key=lambda p: p["mse"])
-            ratio = best["mse"] * 4 ** best["rate"]
-            decibels = (-10 * math.log10(best["mse"]), 10 * math.log10(ratio))
-            rows.append(
-                [best["name"], f"{best['rate']:.3f}", f"{best['mse']:.5f}", *decibels, 100 * (ratio - 1)]
-            )
-        else:
-            rows.append([family.replace("_", " ")])
+            ratio = best["mse"] / curve(source, best["rate"])
+            numbers = (-10 * math.log10(best["mse"]), 10 * math.log10(ratio), 100 * (ratio - 1))
+            rows.append([best["name"], best["rate"], best["mse"], *numbers])
     return rows
 
 
 def shown(page: Any) -> list[list[str]]:
-    """The table's rows without the two limits."""
-    rows = page.locator(".llvq-rd tbody tr").all()
-    cells = [[cell.inner_text().strip() for cell in row.locator("th, td").all()] for row in rows]
-    return [row for row in cells if row[0] not in ("Shannon's limit", "24-dimensional floor")]
+    """The table's rows without the limits."""
+    cells = page.locator(".llvq-rd tbody tr").evaluate_all(
+        "rows => rows.map(row => [...row.cells].map(cell => cell.textContent.trim()))"
+    )
+    return [row for row in cells if row[0] not in LIMITS]
 
 
-def check(page: Any, points: list[dict[str, Any]], rate: float) -> None:
+def check(page: Any, wanted: list[Any]) -> None:
     """The rows shown are the rows expected, to the last printed digit."""
-    actual, wanted = shown(page), expected(points, rate)
-    assert len(actual) == len(wanted)
+    actual = shown(page)
+    assert [row[0] for row in actual] == [row[0] for row in wanted]
     for have, want in zip(actual, wanted, strict=True):
-        assert have[:3] == want[:3] if len(want) > 1 else have[0] == want[0]
-        for text, value, digits in zip(have[3:], want[3:], (2, 2, 1), strict=False):
+        for text, value, digits in zip(have[1:], want[1:], (3, 5, 2, 2, 1), strict=False):
             assert abs(float(text) - value) <= 0.5000001 * 10**-digits
 
 
@@ -63,68 +75,125 @@ def slider(page: Any) -> Any:
 
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_keyboard_moves_the_numbers(
-    visit: Any, points: list[dict[str, Any]], scheme: str, width: int
-) -> None:
+def test_keyboard_moves_the_numbers(visit: Any, explorer: DistortionBitrate, scheme: str, width: int) -> None:
     """Arrow keys change the rate, and with it the table; nothing is requested and nothing goes wrong."""
     seen = visit(PAGE, scheme, width)
     page = seen.page
-    check(page, points, 2.0)
-    before = page.locator(".llvq-rd-status").inner_text()
+    check(page, expected(explorer, 2.0))
+    before = page.locator(".llvq-rd .llvq-w-status").inner_text()
     slider(page).focus()
     for _ in range(10):
         page.keyboard.press("ArrowLeft")
     assert slider(page).get_attribute("aria-valuetext") == "1.50 bits a number"
-    check(page, points, 1.5)
-    assert page.locator(".llvq-rd-status").inner_text() != before
+    check(page, expected(explorer, 1.5))
+    assert page.locator(".llvq-rd .llvq-w-status").inner_text() != before
     page.keyboard.press("End")
-    check(page, points, float(slider(page).get_attribute("max")))
+    check(page, expected(explorer, float(slider(page).get_attribute("max"))))
     page.keyboard.press("Home")
-    check(page, points, float(slider(page).get_attribute("min")))
+    check(page, expected(explorer, float(slider(page).get_attribute("min"))))
     assert seen.outside == [] and seen.console == []
     assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
 
 
-def test_families_and_view_by_keyboard(visit: Any, points: list[dict[str, Any]]) -> None:
-    """The space bar switches a family off and on; the second view shows the gap."""
+def test_families_and_view_by_keyboard(visit: Any, explorer: DistortionBitrate) -> None:
+    """The space bar switches a family off and on; the buttons show all and none; the second view shows the gap."""
     page = visit(PAGE).page
-    rows = len(shown(page))
-    box = page.locator(".llvq-rd input[type=checkbox]").first
-    box.focus()
+    hidden = explorer.state["hidden"]
+    first = next(look["family"] for look in explorer.state["families"] if look["shown"])
+    page.get_by_role("checkbox", name=first, exact=True).focus()
     page.keyboard.press("Space")
-    assert len(shown(page)) == rows - 1
+    check(page, expected(explorer, 2.0, hidden=[*hidden, first]))
     page.keyboard.press("Space")
-    check(page, points, 2.0)
+    check(page, expected(explorer, 2.0))
+    for name, off in (("All", []), ("None", [look["family"] for look in explorer.state["families"]])):
+        page.get_by_role("button", name=name, exact=True).focus()
+        page.keyboard.press("Enter")
+        check(page, expected(explorer, 2.0, hidden=off))
+    page.get_by_role("button", name="Main", exact=True).press("Enter")
+    check(page, expected(explorer, 2.0))
     page.locator(".llvq-rd input[type=radio]").first.focus()
     page.keyboard.press("ArrowRight")
     assert "gap to Shannon's limit" in page.locator(".llvq-rd-plot svg").text_content()
 
 
-def test_limits_are_those_of_the_file(visit: Any) -> None:
-    """At 2 bits the last rows are the floor of the file and 2^-4."""
-    limits = json.loads(DATA.read_text(encoding="utf-8"))["limits"]
-    floor = next(row["floor24"] for row in limits if abs(row["rate"] - 2) < 1e-9)
-    text = visit(PAGE).page.locator(".llvq-rd tbody").inner_text()
-    assert f"{2**-4:.5f}" in text
-    assert floor is None or f"{floor:.5f}" in text
-
-
-def test_pointing_and_clicking(visit: Any) -> None:
-    """Pointing at a mark names its code; a click into the plot sets the rate."""
+@pytest.mark.parametrize("source", [name for name in SOURCES if name != "gaussian"])
+def test_other_sources(visit: Any, explorer: DistortionBitrate, source: str) -> None:
+    """Another source shows its own codes against its own curve, and calls the curve what it is."""
     page = visit(PAGE).page
-    page.locator(".llvq-rd-plot svg path").first.hover(force=True)
-    assert "MSE" in page.locator(".llvq-rd-hint").inner_text()
+    page.get_by_label("Source", exact=True).select_option(source)
+    check(page, expected(explorer, 2.0, source))
+    kind, name = SOURCES[source][2:]
+    assert page.locator(f".llvq-rd-plot polyline.{kind}").count() == 1
+    assert page.locator(".llvq-rd-plot polyline.floor").count() == 0
+    last = page.locator(".llvq-rd tbody tr").last.inner_text()
+    assert name.lower() in last.lower() and f"{curve(source, 2):.5f}" in last
+
+
+def facts(page: Any) -> str:
+    """What the card says about the chosen code."""
+    return " ".join(page.locator(".llvq-rd-card").inner_text().split())
+
+
+def promised(point: dict[str, Any]) -> list[str]:
+    """Parts of the card that a measured code must have."""
+    return [
+        point["name"],
+        f"{point['rate']:.4f} bits a number",
+        f"{point['mse']:.5f} ± {point['stderr']:.5f}",
+        f"{point['table_bytes']:,} bytes",
+        f"{point['encode_blocks_per_s']:,} blocks/s",
+        f"{point['decode_blocks_per_s']:,} blocks/s",
+    ]
+
+
+def test_marks_by_arrow_keys(visit: Any, explorer: DistortionBitrate) -> None:
+    """One mark is in the tab order; arrow keys go through a family and to the next; Enter pays for the code."""
+    page = visit(PAGE).page
+    marks = page.locator(".llvq-rd-plot [role=option]")
+    assert page.locator('.llvq-rd [role=option][tabindex="0"]').count() == 1
+    page.locator('.llvq-rd [role=option][tabindex="0"]').focus()
+    page.keyboard.press("Home")
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowUp")
+    label = page.evaluate("document.activeElement.getAttribute('aria-label')")
+    code = next(p for p in explorer.data["points"] if label.startswith(p["name"] + ":"))
+    for part in promised(code):
+        assert part in facts(page) and part in label
+    page.keyboard.press("Enter")
+    assert code["rate"] - TOLERANCE - 1e-9 <= float(slider(page).input_value()) <= code["rate"] + 0.05
+    assert page.evaluate("document.activeElement.getAttribute('aria-selected')") == "true"
+    assert marks.count() == sum(
+        p["source"] == "gaussian" and p["family"] not in explorer.state["hidden"]
+        for p in explorer.data["points"]
+    )
+
+
+def test_pointing_and_clicking(visit: Any, explorer: DistortionBitrate) -> None:
+    """Pointing at a mark describes its code; a click into the plot sets the rate."""
+    page = visit(PAGE).page
+    mark = page.locator(".llvq-rd-plot [role=option]").first
+    name = mark.get_attribute("aria-label").split(": Rate")[0]
+    mark.hover(force=True)
+    code = next(p for p in explorer.data["points"] if p["name"] == name and p["source"] == "gaussian")
+    assert all(part in facts(page) for part in promised(code))
     before = slider(page).input_value()
     box = page.locator(".llvq-rd-plot svg").bounding_box()
     page.mouse.click(box["x"] + 0.85 * box["width"], box["y"] + 20)
     assert slider(page).input_value() != before
 
 
-def test_the_module_as_anywidget_loads_it(visit: Any, points: list[dict[str, Any]]) -> None:
+def test_limits_are_those_of_the_file(visit: Any, explorer: DistortionBitrate) -> None:
+    """At 2 bits the last rows are the floor of the file and 2^-4."""
+    floor = next(row["floor24"] for row in explorer.data["limits"] if abs(row["rate"] - 2) < 1e-9)
+    text = visit(PAGE).page.locator(".llvq-rd tbody").inner_text()
+    assert f"{2**-4:.5f}" in text
+    assert floor is None or f"{floor:.5f}" in text
+
+
+def test_the_module_as_anywidget_loads_it(visit: Any, explorer: DistortionBitrate) -> None:
     """Imported as an ES module, with Python changing the rate: the form that Jupyter and Colab use."""
     page = visit("book/references.html").page
-    source = (ROOT / "llvq_mini/widgets/distortion_bitrate.js").read_text(encoding="utf-8")
-    state = {"data": json.loads(DATA.read_text(encoding="utf-8")), "rate": 2, "view": "gap", "hidden": []}
     page.evaluate(
         """async ([source, state]) => {
             const module = await import("data:text/javascript," + encodeURIComponent(source));
@@ -139,18 +208,21 @@ def test_the_module_as_anywidget_loads_it(visit: Any, points: list[dict[str, Any
             window.leave = module.default.render({ model: window.model, el: document.body });
             window.calls = calls;
         }""",
-        [source, state],
+        [explorer.module(), {**explorer.state, "view": "gap"}],
     )
-    check(page, points, 2.0)
+    check(page, expected(explorer, 2.0))
     page.evaluate("model.set('rate', 1.25)")
-    check(page, points, 1.25)
+    check(page, expected(explorer, 1.25))
     page.evaluate("leave()")
     assert page.evaluate("Object.keys(calls).length") == 0
 
 
-def test_static_picture_without_javascript(visit: Any, points: list[dict[str, Any]]) -> None:
-    """A reader without JavaScript sees a plot and all numbers."""
+def test_static_picture_without_javascript(visit: Any, explorer: DistortionBitrate) -> None:
+    """A reader without JavaScript sees a plot of all codes, its key, and all numbers."""
     page = visit(PAGE, java_script_enabled=False).page
-    assert page.locator(".llvq-rd-static svg path").count() == len(points)
-    text = page.locator(".llvq-rd-static table").inner_text()
+    points = [p for p in explorer.data["points"] if p["source"] == "gaussian"]
+    assert page.locator(".llvq-rd.llvq-w-static .llvq-w-plot path").count() == len(points)
+    text = page.locator(".llvq-rd.llvq-w-static table").text_content()
     assert all(p["name"] in text and f"{p['mse']:.5f}" in text for p in points)
+    key = page.locator(".llvq-rd.llvq-w-static .llvq-w-key").text_content()
+    assert all(p["family"] in key for p in points)

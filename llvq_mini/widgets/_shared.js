@@ -1,0 +1,88 @@
+// What the widgets share. `_base.Widget.module` and the book's wrapper put this text before each module, so that a
+// module needs no import: a browser refuses imports from file://, and anywidget loads one file.
+// Tests: tests/browser/.
+
+const SVG = "http://www.w3.org/2000/svg";
+/** A prefix of ids; several widgets share a page, and in a notebook each has a module of its own. */
+const uid = () => "llvq" + Math.random().toString(36).slice(2) + "-";
+
+function make(node, attributes, parent, text) {
+  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+  if (text !== undefined) node.textContent = text;
+  if (parent) parent.append(node);
+  return node;
+}
+const svg = (name, attributes, parent, text) => make(document.createElementNS(SVG, name), attributes, parent, text);
+const html = (name, attributes, parent, text) => make(document.createElement(name), attributes, parent, text);
+
+/** The frame of a widget. JupyterLab would take arrow keys for moving between cells, so no key leaves it. */
+function frame(el, css, label) {
+  const root = html("div", { class: "llvq-w " + css, role: "group", "aria-label": label }, el);
+  root.addEventListener("keydown", (event) => event.stopPropagation());
+  return root;
+}
+
+/** A labeled slider whose value is shown beside it. */
+function sliderRow(parent, id, label, attributes) {
+  const row = html("div", { class: "llvq-w-slider" }, parent);
+  html("label", { for: id }, row, label);
+  const input = html("input", { type: "range", id, ...attributes }, row);
+  const shown = html("output", { for: id }, row);
+  return {
+    input,
+    show(value, text) {
+      input.value = value;
+      input.setAttribute("aria-valuetext", text);
+      shown.textContent = text;
+    },
+  };
+}
+
+/** A row of radio buttons: options are [value, text]; `choose` is called with the value. */
+function radioRow(parent, name, legend, options, choose) {
+  const box = html("fieldset", {}, parent);
+  html("legend", {}, box, legend);
+  const radios = {};
+  for (const [value, text] of options) {
+    const label = html("label", {}, box);
+    radios[value] = html("input", { type: "radio", name, value }, label);
+    label.append(text);
+    radios[value].addEventListener("change", () => choose(value));
+  }
+  return radios;
+}
+
+/** A table that scrolls sideways when it must; a scrolling region must be reachable by keyboard. */
+function tableFrame(parent, label, columns) {
+  const region = html("div", { class: "llvq-w-table", tabindex: 0, role: "region", "aria-label": label }, parent);
+  const table = html("table", {}, region);
+  const caption = html("caption", {}, table);
+  const head = html("tr", {}, html("thead", {}, table));
+  for (const text of columns) html("th", { scope: "col" }, head, text);
+  return { caption, head, body: html("tbody", {}, table) };
+}
+
+/** Call `update` now, when one of the keys changes and when `stage` changes its width; returns what undoes it. */
+function follow(model, keys, stage, update) {
+  const events = keys.map((key) => "change:" + key);
+  for (const event of events) model.on(event, update);
+  let width = null;
+  const observer = new ResizeObserver(() => {
+    if (stage.clientWidth === width) return;
+    width = stage.clientWidth;
+    update();
+  });
+  observer.observe(stage);
+  update();
+  return () => {
+    observer.disconnect();
+    for (const event of events) model.off(event, update);
+  };
+}
+
+const setter = (model) => (name, value) => {
+  model.set(name, value);
+  model.save_changes();
+};
+const decibel = (ratio) => 10 * Math.log10(ratio);
+const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
