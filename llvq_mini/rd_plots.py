@@ -3,7 +3,7 @@
     gaps(found)     gap to Shannon's limit in dB over the rate, the main families on the Gaussian source
 
 A gap takes the slope of 6.02 dB a bit out of the picture: 10 log10(D 4^R).  Families of one kind share a color and
-differ in marker and dash.  For the fixed-rate Leech codes the best one at every rate is drawn, whichever family it is
+differ in marker and dash; lines between codes only guide the eye.  For the fixed-rate Leech codes the best one at every rate is drawn, whichever family it is
 of; codes that another code beats at the same or a lower rate are left out.
 
 Not here: measuring (bench.py), the explorer (widgets).  Tests: tests/test_bench.py.
@@ -26,12 +26,12 @@ _LINES: tuple[tuple[str, tuple[str, ...], str, str, Any], ...] = (
     ("pyramid", ("pyramid",), "purple", "P", "-."),
     ("E8 ball, E8P12", ("E8 ball", "E8P12"), "orange", "D", "--"),
     ("Leech, best fixed rate", ("Leech shell", "Leech ball", "Leech shape-gain", "Leech tapered", "Leech interlocked",
-                                "Leech two-stage", "Leech Voronoi"), "blue", "o", "-"),
+                                "Leech two-stage", "Leech Voronoi"), "blue", "o", ""),
     ("Leech, entropy-coded", ("Leech entropy-coded",), "blue", "^", ":"),
     ("trellis L = 12", ("trellis L = 12",), "green", "<", "--"),
     ("trellis L = 16", ("trellis L = 16",), "green", ">", "-"),
 )  # fmt: skip
-"""Label, families, color, marker and dash of every line."""
+"""Label, families, color, marker and dash of every line; no dash where the codes are too many to join."""
 
 
 def gap_db(mse: float, rate: float) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -181,6 +182,18 @@ def check_figures(points, tolerance=0.015):
         for rival in rivals:
             assert by_key[best]["rate"] == by_key[rival]["rate"]
             assert by_key[best]["mse"] < 0.9 * by_key[rival]["mse"]
+
+
+def test_the_committed_run_keeps_what_the_book_says():
+    found = json.loads((Path(__file__).parents[1] / "benchmarks" / "results" / "rd.json").read_text())
+    assert not found["quick"] and {p["key"] for p in found["points"]} == set(catalogue.entries())
+    assert {p["source"] for p in found["points"]} == set(bench.SOURCES)
+    check_figures(found["points"])
+    for p in found["points"]:
+        if p["source"] == "gaussian" and p["rate"] < 2.1:
+            assert p["stderr"] < (0.004 if "trellis" in p["family"] else 0.0011) * p["mse"], p["key"]
+    two_bits = next(row for row in found["limits"] if row["rate"] == 2)
+    assert two_bits["floor24"] == pytest.approx(0.0715, abs=5e-5)
 
 
 @pytest.mark.slow
