@@ -3,8 +3,8 @@
     gaps(found)     gap to Shannon's limit in dB over the rate, the main families on the Gaussian source
 
 A gap takes the slope of 6.02 dB a bit out of the picture: 10 log10(D 4^R).  Families of one kind share a color and
-differ in marker and dash; lines between codes only guide the eye.  For the fixed-rate Leech codes the best one at every rate is drawn, whichever family it is
-of; codes that another code beats at the same or a lower rate are left out.
+differ in marker and dash; lines between codes only guide the eye.  For the fixed-rate Leech codes the best one at every
+rate is drawn, whichever family it is of; codes that another beats at the same or a lower rate are left out.
 
 Not here: measuring (bench.py), the explorer (widgets).  Tests: tests/test_bench.py.
 """
