@@ -96,7 +96,7 @@ def ball(n: int) -> float:
 
 def gain_db(moment: float) -> float:
     """Granular gain over Z in dB, 10 log10(1/12 : G); 1.533 at most, for 1/(2 pi e)."""
-    return -10 * log10(12 * moment)
+    return 10 * log10(1 / (12 * moment))
 
 
 def measure(lattice: Lattice, count: int, seed: int = 2026) -> tuple[float, float]:
