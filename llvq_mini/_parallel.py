@@ -2,14 +2,20 @@
 
 Kernels are compiled with nogil=True and write each row of their output from the same row of their input, so any split
 of the rows gives the same bytes; threads only change how long it takes.  A thread pool instead of Numba's parallel=True
-keeps compile times low and leaves Ctrl-C working between chunks.  Tests: tests/test_search.py (thread independence).
+keeps compile times low and leaves Ctrl-C working between chunks.
+
+Libraries that split one sum over threads are another matter: OpenBLAS's Cholesky factorization, for one, gives other
+last digits on two threads than on one. `one_thread_each` holds PyTorch and BLAS at one thread a call; whoever wants
+more threads calls them on parts that do not depend on how many there are.
+Tests: tests/test_search.py, tests/test_resume.py (thread independence).
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 KERNEL: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy"}
@@ -44,3 +50,18 @@ def over_rows(
     with ThreadPoolExecutor(min(count, len(slices))) as pool:
         for _ in pool.map(kernel, slices):  # consuming the results re-raises an exception of a worker here
             pass
+
+
+@contextmanager
+def one_thread_each() -> Iterator[None]:
+    """Within the block, every call into PyTorch or BLAS computes on the thread that makes it."""
+    import threadpoolctl
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpoolctl.threadpool_limits(1, user_api="blas"):
+            yield
+    finally:
+        torch.set_num_threads(before)

@@ -21,20 +21,16 @@ from . import store
 from .errors import LLVQError
 from .models import resolve
 from .report import add_to_report, provenance, read_report
+from .resume import program_fingerprint
 
 if TYPE_CHECKING:
     from .pipeline import Settings, Step
 
-#: Modules without influence on the bytes of a quantized model.
-_IRRELEVANT = {"__init__", "cached", "cli", "errors", "evaluate", "files", "plots", "reference", "report"}
-
 
 def fingerprint(model: str | Path, settings: Settings) -> str:
-    """SHA-256 over the model folder's files, the settings and the package's deciding source files."""
-    digest = hashlib.sha256(json.dumps(asdict(settings), sort_keys=True).encode())
-    package = Path(__file__).parent
-    sources = [path for path in sorted(package.glob("*.py")) if path.stem not in _IRRELEVANT]
-    for path in [*sources, *sorted(p for p in resolve(model).iterdir() if p.is_file())]:
+    """SHA-256 over the model folder's files, the settings and the program (see resume.py)."""
+    digest = hashlib.sha256(json.dumps([asdict(settings), program_fingerprint()], sort_keys=True).encode())
+    for path in sorted(path for path in resolve(model).iterdir() if path.is_file()):
         with open(path, "rb") as stream:
             digest.update(path.name.encode() + hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()

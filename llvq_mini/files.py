@@ -3,7 +3,7 @@
 Everything is written under a temporary name beside its final one, flushed to the disk, and renamed when it is
 complete: a rename within one folder is atomic, so a crash or Ctrl-C leaves either the old state or the new
 one under the final name. A process that is killed outright can leave a hidden ``.NAME.partial-PID``; it never
-carries the final name.
+carries the final name. Work that is worth continuing has a folder of its own (resume.py).
 
 What this file does not do: lock against a second process (the last rename wins). Tests:
 ``tests/test_store.py``.
@@ -23,7 +23,8 @@ from typing import Any
 from .errors import LLVQError
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
+    """fsync a file or a folder."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -51,11 +52,11 @@ def atomic_folder(final: Path, replace: bool = False) -> Iterator[Path]:
         yield partial
         for path in sorted(partial.iterdir()):
             path.chmod(0o644)
-            _flush(path)
-        _flush(partial)
+            flush(path)
+        flush(partial)
         _swap_in(partial, final)
     except OSError as error:
-        raise _explained(error, final) from error
+        raise explained(error, final) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
@@ -73,11 +74,12 @@ def _swap_in(partial: Path, final: Path) -> None:
         if old.is_dir():
             os.rename(old, final)
         raise
-    _flush(final.parent)
+    flush(final.parent)
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _explained(error: OSError, final: Path) -> LLVQError:
+def explained(error: OSError, final: Path) -> LLVQError:
+    """What an OSError while writing `final` means to the user."""
     if error.errno == errno.ENOSPC:
         return LLVQError(f"The disk is full; free some space beside '{final}' and run the command again")
     return LLVQError(
@@ -95,17 +97,24 @@ def require_space(folder: Path, size: int) -> None:
         raise LLVQError(f"'{folder}' needs {size / 1e6:.0f} MB of disk space, {free / 1e6:.0f} MB are free")
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write `value` as indented JSON with a final newline, atomically (NaN and infinity are refused)."""
-    text = json.dumps(value, indent=1, allow_nan=False) + "\n"
+def durable(path: Path, data: bytes) -> None:
+    """Write a file that is there completely, even after a loss of power, or not at all."""
     partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
     try:
-        with open(partial, "w", encoding="utf-8") as stream:
-            stream.write(text)
+        with open(partial, "wb") as stream:
+            stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(partial, path)
-    except OSError as error:
-        raise _explained(error, path) from error
+        flush(path.parent)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON with a final newline, atomically (NaN and infinity are refused)."""
+    text = json.dumps(value, indent=1, allow_nan=False) + "\n"
+    try:
+        durable(path, text.encode())
+    except OSError as error:
+        raise explained(error, path) from error

@@ -1,21 +1,22 @@
 """Source models and token windows: what the pipeline and the evaluation both start from.
 
-A model is named either by the embedded model's name or by a local Hugging Face folder of Llama architecture.
-Everything is computed in float32 on the CPU; the checkpoint's own dtype is remembered, so that tensors which
-are not quantized can be stored as they came.
+A model is named by the embedded model's name, by a local Hugging Face folder, or by the id of a repository on the
+Hub (ORGANIZATION/NAME), which is fetched where there is a network. Any causal language model of transformers will do.
+Everything is computed in float32 on the CPU.
 
 A text becomes one long token sequence (no BOS, no special tokens), cut into windows of equal length that do
 not overlap; of all windows, `count` are taken at equal distances, so that few windows still see many
 articles.
 
-What this file does not do: reach a model hub, or read quantized folders (store.py). Tests:
-``tests/test_pipeline.py``.
+What this file does not do: leave weights on the disk until they are needed (stream.py), or read quantized folders
+(store.py). Tests: ``tests/test_models.py``, ``tests/test_pipeline.py``.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,9 +27,9 @@ import numpy as np
 
 from . import embedded
 from .errors import LLVQError
+from .shards import Shards
 
 if TYPE_CHECKING:
-    import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 MANIFEST = "llvq.json"
@@ -36,38 +37,58 @@ MANIFEST = "llvq.json"
 
 @dataclass
 class Source:
-    """A loaded checkpoint: float32 `model`, its tokenizer, the dtype names on disk,
-    and where it came from.
-    """
+    """A loaded checkpoint: float32 `model`, its tokenizer, and where it came from."""
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
-    dtypes: dict[str, torch.dtype]
     name: str
     folder: Path
 
 
 def resolve(model: str | Path) -> Path:
-    """The folder of a model: the embedded model's by its name, otherwise a local path.
-    LLVQError if there is none.
+    """The folder of a model: the embedded model's by its name, a local one by its path, otherwise one fetched
+    from the Hub. LLVQError if there is none.
     """
     if str(model) == embedded.NAME:
         return embedded.model_folder()
     folder = Path(model)
     if not folder.is_dir():
-        raise LLVQError(
-            f"There is no model '{model}'; give a local Hugging Face folder, "
-            f"or '{embedded.NAME}' for the embedded model"
-        )
+        if not re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", str(model)):
+            raise LLVQError(
+                f"There is no model '{model}'; give a local Hugging Face folder, a Hub id such as "
+                f"'organization/name', or '{embedded.NAME}' for the embedded model"
+            )
+        folder = _fetch(str(model))
     if (folder / MANIFEST).exists():
         raise LLVQError(f"'{model}' is quantized already; give the folder of the original model")
     return folder
 
 
+def _fetch(repository: str) -> Path:
+    """A repository of the Hub, or of its local cache: configuration, tokenizer and safetensors, no code."""
+    from huggingface_hub import snapshot_download
+
+    patterns = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
+    try:
+        with quiet():
+            return Path(snapshot_download(repository, allow_patterns=patterns))
+    except (
+        OSError,
+        ValueError,
+        RuntimeError,
+    ) as error:  # the errors of the Hub and of its network are OSErrors
+        raise LLVQError(
+            f"There is no folder '{repository}', and the Hub gave none ({first_line(error)}); "
+            "give a local Hugging Face folder"
+        ) from error
+
+
 def read_config(folder: Path) -> dict[str, Any]:
-    """config.json of a folder as a dictionary;
-    LLVQError if it is missing, damaged or not of Llama architecture.
+    """config.json of a folder as a dictionary; LLVQError if it is missing, damaged, or describes no causal language
+    model that transformers has, or one that is quantized already.
     """
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
     path = folder / "config.json"
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
@@ -76,11 +97,14 @@ def read_config(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise LLVQError(f"'{path}' cannot be read as JSON ({error}); the folder is damaged") from error
     kind = config.get("model_type") if isinstance(config, dict) else None
-    if kind != "llama":
+    if kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
         raise LLVQError(
-            f"'{folder}' has model type '{kind}', expected 'llama'; only Llama architectures are supported"
+            f"'{folder}' has model type '{kind}', which is no causal language model of this transformers; "
+            "update transformers, or give another model"
         )
-    return config
+    if config.get("quantization_config") is not None:
+        raise LLVQError(f"'{folder}' is quantized already; give the folder of the original model")
+    return dict(config)
 
 
 @contextmanager
@@ -102,26 +126,27 @@ def quiet() -> Iterator[None]:
 def load_source(model: str | Path) -> Source:
     """Load an unquantized checkpoint with its tokenizer, in float32; every failure is an LLVQError."""
     import torch
-    from transformers import LlamaForCausalLM
+    from transformers import AutoModelForCausalLM
 
     folder = resolve(model)
     read_config(folder)
-    dtypes = _stored_dtypes(folder)
+    Shards(folder)  # says what is wrong with damaged files
     try:
         with quiet():
-            loading: Any = LlamaForCausalLM.from_pretrained(
+            loading: Any = AutoModelForCausalLM.from_pretrained(
                 folder, dtype=torch.float32, local_files_only=True, output_loading_info=True
             )
     except (OSError, ValueError, RuntimeError) as error:
-        raise LLVQError(f"The model in '{folder}' cannot be loaded ({_first_line(error)})") from error
+        raise LLVQError(f"The model in '{folder}' cannot be loaded ({first_line(error)})") from error
     loaded, info = loading
-    missing = [name for name in info["missing_keys"] if name != "lm_head.weight"]
+    tied = set(loaded.all_tied_weights_keys)
+    missing = sorted(name for name in info["missing_keys"] if name not in tied)
     if missing:
         raise LLVQError(
             f"The model in '{folder}' lacks the tensor '{missing[0]}'; the checkpoint is incomplete"
         )
     loaded.eval()
-    return Source(loaded, load_tokenizer(folder), dtypes, str(model), folder)
+    return Source(loaded, load_tokenizer(folder), str(model), folder)
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
@@ -132,29 +157,12 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
         with quiet():
             return AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise LLVQError(f"The tokenizer in '{folder}' cannot be loaded ({_first_line(error)})") from error
+        raise LLVQError(f"The tokenizer in '{folder}' cannot be loaded ({first_line(error)})") from error
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """An exception's message in one line, or its name."""
     return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".:")
-
-
-def _stored_dtypes(folder: Path) -> dict[str, torch.dtype]:
-    """The dtype of every tensor in the folder's safetensors files."""
-    from safetensors import SafetensorError, safe_open
-
-    files = sorted(folder.glob("*.safetensors"))
-    if not files:
-        raise LLVQError(f"'{folder}' holds no .safetensors file; convert the checkpoint to safetensors first")
-    dtypes = {}
-    for path in files:
-        try:
-            with safe_open(path, "pt") as stream:
-                for name in stream.keys():
-                    dtypes[name] = stream.get_tensor(name).dtype
-        except SafetensorError as error:
-            raise LLVQError(f"'{path}' is damaged ({_first_line(error)}); copy it again") from error
-    return dtypes
 
 
 def token_windows(

@@ -289,15 +289,17 @@ def load_model(folder: str | Path) -> tuple[PreTrainedModel, PreTrainedTokenizer
     """A verified quantized folder as a dense float32 transformers model in evaluation mode,
     and its tokenizer.
     """
-    from transformers import LlamaConfig, LlamaForCausalLM
+    import transformers
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
     folder = Path(folder)
     checkpoint = load(folder)
     settings = json.loads((folder / "config.json").read_bytes())
     settings["model_type"] = settings.pop("quantization_config")["base_model_type"]
-    config = LlamaConfig.from_dict({**settings, "dtype": "float32"})
+    config = transformers.AutoConfig.for_model(**{**settings, "dtype": "float32"})
+    loader: Any = getattr(transformers, MODEL_FOR_CAUSAL_LM_MAPPING_NAMES[settings["model_type"]])
     with quiet():
-        loading: Any = LlamaForCausalLM.from_pretrained(
+        loading = loader.from_pretrained(
             None, config=config, state_dict=dense_state(checkpoint), output_loading_info=True
         )
     model, info = loading
