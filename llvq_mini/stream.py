@@ -8,6 +8,9 @@ float32 weights from the safetensors files and empties it again, so that residen
 Building on meta: parameters of torch.nn and transformers come from `torch.empty`, which is diverted while the
 constructor runs; the few made otherwise (ones and zeros of norms) are moved afterwards.
 
+A checkpoint must name its tensors as the transformers class does. The few that transformers renames or fuses while it
+loads (GPT-NeoX's head, Mixtral's experts) are refused.
+
 What this file does not do: know which linears matter (anatomy.py), or load whole models (models.py).
 Tests: ``tests/test_models.py``.
 """
