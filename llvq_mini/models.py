@@ -58,13 +58,13 @@ def resolve(model: str | Path) -> Path:
                 f"There is no model '{model}'; give a local Hugging Face folder, a Hub id such as "
                 f"'organization/name', or '{embedded.NAME}' for the embedded model"
             )
-        folder = _fetch(str(model))
+        folder = fetch(str(model))
     if (folder / MANIFEST).exists():
         raise LLVQError(f"'{model}' is quantized already; give the folder of the original model")
     return folder
 
 
-def _fetch(repository: str) -> Path:
+def fetch(repository: str) -> Path:
     """A repository of the Hub, or of its local cache: configuration, tokenizer and safetensors, no code."""
     from huggingface_hub import snapshot_download
 
