@@ -52,6 +52,17 @@ def decoder_layers(model: PreTrainedModel) -> list[tuple[str, nn.Module]]:
     return [(f"{name}.{index}", layer) for index, layer in enumerate(layers)]
 
 
+def outside(model: PreTrainedModel) -> list[nn.Module]:
+    """The modules besides decoder layers and head that hold parameters of their own: embeddings, final norm."""
+    layers = {module for _, layer in decoder_layers(model) for module in layer.modules()}
+    head = model.get_output_embeddings()
+    return [
+        module
+        for module in model.modules()
+        if module not in layers and module is not head and list(module.parameters(recurse=False))
+    ]
+
+
 def _holds_matrix(layer: nn.Module) -> bool:
     return any(parameter.ndim >= 2 for parameter in layer.parameters())
 

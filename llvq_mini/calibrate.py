@@ -80,6 +80,22 @@ def entering_states(
     """
     import torch
 
+    return _entering(model, [{"input_ids": torch.from_numpy(row)[None]} for row in windows])
+
+
+def entering_layers(
+    model: PreTrainedModel, embeddings: torch.Tensor
+) -> tuple[torch.Tensor, list[dict[str, Any]]]:
+    """The same for one window of given token embeddings, which may be on the meta device."""
+    states, keywords = _entering(model, [{"inputs_embeds": embeddings}])
+    return states[0], keywords
+
+
+def _entering(
+    model: PreTrainedModel, calls: list[dict[str, torch.Tensor]]
+) -> tuple[list[torch.Tensor], list[dict[str, Any]]]:
+    import torch
+
     layers = [layer for _, layer in decoder_layers(model)]
     keywords: dict[int, dict[str, Any]] = {}
     states: list[torch.Tensor] = []
@@ -104,8 +120,8 @@ def entering_states(
         layer.forward = skip(index)
     try:
         with one_thread_each(), torch.no_grad():
-            for row in windows:
-                model.base_model(torch.from_numpy(row)[None], use_cache=False)
+            for call in calls:
+                model.base_model(**call, use_cache=False)
     finally:
         for layer in layers:
             del layer.forward

@@ -1,9 +1,9 @@
 """The `llvq` command: quantize, eval, generate, inspect, demo, bench.
 
-    llvq quantize MODEL -o OUT --bits 2      MODEL: a Hugging Face folder of Llama architecture, or
-    smollm2-135m
-    llvq eval OUT                            perplexity, and excess over the original model, into
-    OUT/report.json llvq generate OUT "prompt"
+    llvq quantize MODEL -o OUT --bits 2      MODEL: a Hugging Face folder, a Hub id, or smollm2-135m; --dry-run plans
+                                             only; after Ctrl-C or a crash the same command goes on; JSON last
+    llvq eval OUT                            perplexity, and excess over the original, into OUT/report.json
+    llvq generate OUT "prompt"
     llvq inspect OUT                         verify every checksum and show the report
     llvq demo                                quantize the embedded model if need be, and let it talk
     llvq bench rd                            measure distortion against rate of every code, go on after Ctrl-C
@@ -17,20 +17,18 @@ What this file does not do: decide anything; it parses, calls and prints. Tests:
 from __future__ import annotations
 
 import argparse
+import json
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from . import __version__
 from .errors import LLVQError
+from .progress import shown, stoppable
 
-if TYPE_CHECKING:
-    from .pipeline import Step
-
-_MODEL_HELP = "Hugging Face folder of Llama architecture, or 'smollm2-135m' for the embedded model"
+_MODEL_HELP = "Hugging Face folder, Hub id, or 'smollm2-135m' for the embedded model"
 
 
 def _at_least(minimum: int) -> Any:
@@ -60,7 +58,17 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--context", type=_at_least(2), default=2048, help="tokens a window")
     one.add_argument("--seed", type=_at_least(0), default=0, help="of the rotations")
     one.add_argument("--text", type=Path, help="calibration text, UTF-8 (default: embedded Wikipedia)")
-    one.add_argument("--force", action="store_true", help="replace OUT if it exists")
+    one.add_argument(
+        "--sequential", action="store_true", help="Hessians from the quantized layers below, not the original"
+    )
+    one.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="say what would be done, its size, memory and time; write nothing",
+    )
+    one.add_argument(
+        "--force", action="store_true", help="replace OUT, and unfinished work with other settings"
+    )
     _evaluation_options(one, "windows of held-out text to evaluate on afterwards, 0 for none")
 
     one = commands.add_parser("eval", help="perplexity and excess over the original model")
@@ -99,39 +107,6 @@ def _evaluation_options(parser: argparse.ArgumentParser, what: str) -> None:
     parser.add_argument("--eval-windows", type=_at_least(0), default=8, help=f"{what} (8)")
 
 
-@contextmanager
-def _progress() -> Iterator[Step]:
-    """Progress on stderr: a bar for every stage on a terminal, a line for every tenth of it otherwise."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-    columns = (
-        TextColumn("{task.description:<9}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f} %"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield _progress_line
-        return
-    with Progress(*columns, console=console) as progress:
-        tasks: dict[str, TaskID] = {}
-
-        def step(stage: str, done: int, total: int) -> None:
-            if stage not in tasks:
-                tasks[stage] = progress.add_task(stage, total=total)
-            progress.update(tasks[stage], completed=done)
-
-        yield step
-
-
-def _progress_line(stage: str, done: int, total: int) -> None:
-    if 10 * done // total != 10 * (done - 1) // total:
-        print(f"{stage} {100 * done // total} %", file=sys.stderr, flush=True)
-
-
 def _text(path: Path | None, default: Any) -> str:
     """The contents of a text file, or the default text."""
     if path is None:
@@ -145,22 +120,25 @@ def _text(path: Path | None, default: Any) -> str:
 def _quantize(arguments: argparse.Namespace) -> None:
     from . import embedded
     from .pipeline import Settings, quantize
-    from .report import add_to_report, layer_table, provenance, read_report, summary_lines
+    from .report import add_to_report, layer_table, provenance, read_report, summary_json, summary_lines
 
     chosen: dict[str, Any] = {
-        "bits": arguments.bits,
-        "codebook": arguments.codebook,
-        "context": arguments.context,
-        "seed": arguments.seed,
+        key: getattr(arguments, key) for key in ("bits", "codebook", "context", "seed", "sequential")
     }
     if arguments.windows is not None:
         chosen["windows"] = arguments.windows
     settings = Settings(**chosen)
     settings.make_codebook()
+    if arguments.dry_run:
+        _plan(arguments, settings)
+        return
     text = _text(arguments.text, embedded.calibration_text) if arguments.text else None
-    with _progress() as step:
-        quantize(arguments.model, arguments.out, settings, text=text, force=arguments.force, on_step=step)
-    add_to_report(arguments.out, "provenance", provenance())
+    with shown() as step, stoppable(step) as stopping:
+        done = quantize(
+            arguments.model, arguments.out, settings, text=text, force=arguments.force, on_step=stopping
+        )
+    if "provenance" not in done.report:
+        add_to_report(arguments.out, "provenance", provenance())
     _print(layer_table(read_report(arguments.out)))
     if arguments.eval_windows:
         arguments.folder, arguments.baseline, arguments.text = arguments.out, None, None
@@ -168,6 +146,17 @@ def _quantize(arguments: argparse.Namespace) -> None:
     for line in summary_lines(read_report(arguments.out)):
         print(line)
     print(f"{arguments.out} is complete")
+    print(summary_json(read_report(arguments.out), arguments.out))
+
+
+def _plan(arguments: argparse.Namespace, settings: Any) -> None:
+    from .plan import plan, plan_lines
+    from .stream import open_source
+
+    made = plan(open_source(arguments.model), settings)
+    for line in plan_lines(made):
+        print(line)
+    print(json.dumps({"model": arguments.model, **made}))
 
 
 def _evaluate(arguments: argparse.Namespace, quiet: bool = False) -> None:
@@ -183,7 +172,7 @@ def _evaluate(arguments: argparse.Namespace, quiet: bool = False) -> None:
     windows = token_windows(tokenizer, text, arguments.context, arguments.eval_windows)
     name = arguments.baseline or store.read_manifest(arguments.folder)["source"]
     baseline = None if name == "none" else load_source(name).model
-    with _progress() as step:
+    with shown() as step:
         result = evaluate(model, windows, baseline, step)
     result["baseline"] = None if baseline is None else name
     add_to_report(arguments.folder, "evaluation", result)
@@ -230,7 +219,7 @@ def _demo(arguments: argparse.Namespace) -> None:
     from .report import layer_table, summary_lines
 
     out = arguments.out or embedded.cache_folder() / f"{embedded.NAME}-2bit"
-    with _progress() as step:
+    with shown() as step:
         report, reason = cached.quantized(embedded.NAME, out, on_step=step)
     print(f"{out}: quantized, because {reason}" if reason else f"{out}: made earlier, verified, used again")
     _print(layer_table(report))
@@ -254,7 +243,7 @@ def _bench(arguments: argparse.Namespace) -> None:
     from . import bench
 
     try:
-        with _progress() as step:
+        with shown() as step:
             found = bench.run(arguments.out, arguments.quick, step)
     except KeyboardInterrupt:
         print("llvq: What is measured is kept; the same command goes on from there", file=sys.stderr)
@@ -312,10 +301,19 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         for number in (signal.SIGINT, signal.SIGTERM):  # a second signal must not disturb the way out
             signal.signal(number, signal.SIG_IGN)
-        out = getattr(arguments, "out", None)
-        unwritten = f"; '{out}' was not written" if out is not None and not out.exists() else ""
-        return _fail(f"Interrupted{unwritten}", 130)
+        return _fail(f"Interrupted{_left_behind(arguments)}", 130)
     return 0
+
+
+def _left_behind(arguments: argparse.Namespace) -> str:
+    """What an interrupted command left, as the end of a sentence."""
+    out = getattr(arguments, "out", None)
+    if out is None or arguments.command == "bench":
+        return ""
+    partial = out.with_name(f"{out.name}.partial")
+    if (partial / "work.json").exists():
+        return f"; '{partial}' holds the unfinished work, the same command continues it"
+    return "" if out.exists() else f"; '{out}' was not written"
 
 
 def _fail(message: str, code: int) -> int:

@@ -155,12 +155,45 @@ def summary_lines(report: dict[str, Any]) -> list[str]:
         f"(codes {measured['code_bytes']:,} B, row scales {measured['scale_bytes']:,} B, "
         f"metadata {measured['metadata_bytes']:,} B)",
         f"calibrated on {report['calibration']['tokens']:,} tokens; {seconds['total']:.0f} s in all "
-        f"(calibration {seconds['calibrate']:.0f} s, quantization {seconds['quantize']:.0f} s)",
+        f"(calibration {seconds['calibrate']:.0f} s, quantization {seconds['quantize']:.0f} s), "
+        f"{report['memory']['peak_resident_bytes'] / 1e6:.0f} MB resident at most",
     ]
+    lines += skipped_lines(report)
     evaluation = report.get("evaluation")
     if evaluation:
         lines += evaluation_lines(evaluation)
     return lines
+
+
+def summary_json(report: dict[str, Any], out: str | Path) -> str:
+    """The figures that a script wants, as one line of JSON."""
+    summary: dict[str, Any] = {
+        "out": str(out),
+        "source": report["source"],
+        "linears": report["linears"],
+        "weights": report["weights"],
+        "bits_per_weight": report["measured"]["bits_per_weight"],
+        "proxy_error_mean": report["proxy_error_mean"],
+        "units_found": report["units_found"],
+        "seconds": report["seconds"]["total"],
+        "peak_resident_bytes": report["memory"]["peak_resident_bytes"],
+    }
+    for key in ("perplexity", "baseline_perplexity", "excess", "excess_se"):
+        if key in report.get("evaluation", {}):
+            summary[key] = report["evaluation"][key]
+    return json.dumps(summary)
+
+
+def skipped_lines(report: dict[str, Any]) -> list[str]:
+    """What was left as it is, and why, the vectors and biases counted together."""
+    lines, vectors = [], 0
+    for entry in report["skipped"]:
+        if len(entry["shape"]) < 2:
+            vectors += entry["count"]
+        else:
+            shape = " x ".join(map(str, entry["shape"]))
+            lines.append(f"kept: {entry['count']} x {entry['name']} ({shape}): {entry['reason']}")
+    return [*lines, f"kept: {vectors} vectors (norms, biases)"]
 
 
 def evaluation_lines(evaluation: dict[str, Any]) -> list[str]:

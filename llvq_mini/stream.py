@@ -109,16 +109,6 @@ class StreamedModel:
             for owner, key, _, empty in places:
                 setattr(owner, key, empty)
 
-    def outside(self) -> list[nn.Module]:
-        """The modules besides decoder layers and head that hold parameters: embeddings, final norm."""
-        layers = {module for _, layer in decoder_layers(self.model) for module in layer.modules()}
-        head = self.model.get_output_embeddings()
-        return [
-            module
-            for module in self.model.modules()
-            if module not in layers and module is not head and list(module.parameters(recurse=False))
-        ]
-
     def linears(self) -> dict[str, tuple[int, int]]:
         """(out, in) of every linear to quantize, in the order of the model."""
         return {

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .anatomy import decoder_layers, linears_of, reaches_all_positions
+from .anatomy import decoder_layers, linears_of, outside, reaches_all_positions
 from .calibrate import Inputs, advance, collect_inputs, entering_states
 from .codebook import Ball, Codebook, ShapeGain, Tapered
 from .hessian import DAMPING, SINK_WEIGHT
@@ -138,7 +138,7 @@ def all_layers(
     if not open_layers:
         return {}
     saved = work.load_states(open_layers[0])
-    with source.loaded(*source.outside()):
+    with source.loaded(*outside(source.model)):
         states, keywords = entering_states(source.model, windows if saved is None else windows[:1])
     start = 0
     if saved is not None:

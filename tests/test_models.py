@@ -126,7 +126,7 @@ def test_layer_by_layer_is_what_the_model_computes(tmp_path, kind):
     whole = load_source(tmp_path / "model").model
     windows = np.random.default_rng(0).integers(0, 256, (2, 90))
     assert all(parameter.is_meta for parameter in source.model.parameters())
-    with source.loaded(*source.outside()):
+    with source.loaded(*anatomy.outside(source.model)):
         states, keywords = calibrate.entering_states(source.model, windows)
     for index, (_, layer) in enumerate(anatomy.decoder_layers(source.model)):
         with source.loaded(layer):
