@@ -27,6 +27,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,9 +67,10 @@ _IRRELEVANT = {
 }
 
 
+@cache
 def program_fingerprint() -> str:
     """SHA-256 over the package's source files that decide the bytes of a quantized model, and the versions of the
-    libraries that compute them.
+    libraries that compute them; taken once a process, as the modules themselves are.
     """
     digest = hashlib.sha256()
     for package in ("numpy", "numba", "torch", "transformers"):

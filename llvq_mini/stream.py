@@ -144,7 +144,7 @@ class Untouched(Mapping[str, "torch.Tensor"]):
         return sum(self._source.shards[stored].nbytes for stored in self._names.values())
 
 
-def _on_meta(config: Any) -> PreTrainedModel:
+def empty_model(config: Any) -> PreTrainedModel:
     """The causal language model of a configuration, all parameters on the meta device."""
     import torch
     from torch.overrides import TorchFunctionMode
@@ -191,7 +191,7 @@ def open_source(model: str | Path) -> StreamedModel:
     shards = Shards(folder)
     try:
         with quiet():
-            empty = _on_meta(AutoConfig.from_pretrained(folder, local_files_only=True))
+            empty = empty_model(AutoConfig.from_pretrained(folder, local_files_only=True))
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError) as error:
         raise LLVQError(
             f"The configuration in '{folder}' does not make a model ({first_line(error)}); copy it again"

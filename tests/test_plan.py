@@ -13,7 +13,7 @@ from test_models import ARCHITECTURES, TEXT, make
 from llvq_mini import anatomy, calibrate, cli, plan
 from llvq_mini.models import load_source, token_windows
 from llvq_mini.pipeline import Settings, quantize
-from llvq_mini.stream import _on_meta, open_source
+from llvq_mini.stream import empty_model, open_source
 
 SMALL = Settings(windows=3, context=48)
 COSTS = plan.UnitCosts(
@@ -58,7 +58,7 @@ def test_eight_billion_parameters_are_planned_without_their_memory():
         num_attention_heads=32,
         num_key_value_heads=8,
     )
-    model, settings = _on_meta(config), Settings()
+    model, settings = empty_model(config), Settings()
     assert all(parameter.is_meta for parameter in model.parameters())
     assert set(plan.shared_inputs(model)[7].values()) == {4096, 14336}
     memory = plan.memory_model(model, settings, COSTS)
