@@ -81,10 +81,13 @@ from doubles import some_text
 from llvq_mini import pipeline, resume, store
 import torch, transformers, threadpoolctl, safetensors.torch
 resume.STATES_EVERY = 0.0
+from llvq_mini.stream import open_source
 place, text = Path(sys.argv[1]), some_text()
+open_source(place / "model")  # imports what transformers loads late, computes nothing that starts threads
+moments = random.Random(int(sys.argv[3]))
 
 def start(name):
-    child = os.fork()  # the imports are paid once; nothing has computed yet, so no thread is lost
+    child = os.fork()  # the imports are paid once
     if not child:
         code = 1
         try:
@@ -97,25 +100,33 @@ def start(name):
 def finish(name):
     assert os.waitpid(start(name), 0)[1] == 0, name
 
+def until_work(name):
+    while not (place / f"{name}.partial" / "work.json").exists():
+        time.sleep(0.001)
+    return time.monotonic()
+
 finish("warm")
-begun = time.monotonic()
-finish("whole")
+child = start("whole")
+begun = until_work("whole")
+assert os.waitpid(child, 0)[1] == 0
 length = time.monotonic() - begun
-moments = random.Random(int(sys.argv[3]))
 for number in range(10):
-    child = start(f"cut{number}")
-    time.sleep(moments.uniform(0.0, 1.1) * length)
+    name = f"cut{number}"
+    child = start(name)
+    if number:  # the first is killed anywhere, also before its work has a folder
+        until_work(name)
+    time.sleep(moments.random() * length)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
-    print(number, len(list((place / f"cut{number}.partial" / "units").glob("*"))), (place / f"cut{number}").exists())
-    finish(f"cut{number}")
+    print(number, len(list((place / f"{name}.partial" / "units").glob("*"))), (place / name).exists())
+    finish(name)
 """
 
 
 @pytest.mark.slow
 def test_killed_at_ten_random_moments(tmp_path):
     """SIGKILL, which no handler sees, at ten moments spread over a run; each is followed by the same call."""
-    tiny_llama(tmp_path / "model", hidden=48)
+    tiny_llama(tmp_path / "model", hidden=48, layers=3)
     seed = random.randrange(1 << 30)
     command = [sys.executable, "-c", DRIVER, str(tmp_path), str(Path(__file__).parent), str(seed)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, env=environment())
@@ -132,7 +143,13 @@ def test_killed_at_ten_random_moments(tmp_path):
 
 def environment(**changes):
     root = str(Path(__file__).parent.parent)
-    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": root, **changes}
+    return {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        "PYTHONPATH": root,
+        **changes,
+    }
 
 
 ONCE = """
