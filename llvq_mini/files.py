@@ -87,6 +87,17 @@ def explained(error: OSError, final: Path) -> LLVQError:
     )
 
 
+def require_place(final: Path) -> None:
+    """Raise LLVQError unless `final` could be made where it is asked for."""
+    existing = Path(os.path.abspath(final)).parent
+    while not os.path.lexists(existing):
+        existing = existing.parent
+    if not existing.is_dir():
+        raise explained(NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)), final)
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise explained(PermissionError(errno.EACCES, os.strerror(errno.EACCES)), final)
+
+
 def require_space(folder: Path, size: int) -> None:
     """Raise LLVQError unless the file system that will hold `folder` has `size` bytes free."""
     existing = Path(os.path.abspath(folder))

@@ -40,7 +40,7 @@ from .calibrate import collect_inputs, entering_states
 from .codebook import Codebook
 from .errors import LLVQError
 from .feedback import padded_width
-from .files import require_space, write_json
+from .files import require_place, require_space, write_json
 from .layer import QuantizedLinear
 from .models import MANIFEST, token_fingerprint, token_windows
 from .resume import Units, Work, differences, discard, partial_folder, program_fingerprint
@@ -112,6 +112,7 @@ def quantize(
     settings, out, clock = settings or Settings(), Path(out), Clock()
     book = settings.make_codebook()
     before = _recorded(out, settings, force)
+    require_place(out)
     step = on_step or (lambda stage, done, total: None)
     with torch.no_grad(), one_thread_each():
         step("load", 0, 1)

@@ -225,6 +225,20 @@ def test_tied_in_name_only_is_refused(tmp_path):
         open_source(source)
 
 
+def test_inference_mode_outside_changes_nothing(tmp_path):
+    """A chapter calls from within torch.inference_mode; threads of ours are outside of it."""
+    model = load_source(make(tmp_path / "model", "llama")).model
+    windows = np.random.default_rng(0).integers(0, 256, (2, 30))
+    found = []
+    for mode in (torch.inference_mode, torch.no_grad):
+        with mode():
+            states, keywords = calibrate.entering_states(model, windows)
+            states = [model.model.layers[0](state, **keywords[0]) for state in states]
+            inputs = calibrate.collect_inputs(model.model.layers[1], states, keywords[1])
+        found.append([sums.hessian() for sums in inputs.sums.values()])
+    assert len(found[0]) == 4 and all(map(np.array_equal, *found))
+
+
 def test_arguments_that_depend_on_the_text_are_refused(tmp_path):
     model = load_source(make(tmp_path / "model", "llama")).model
     attention = model.model.rotary_emb.forward
