@@ -13,9 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from doubles import some_text, tiny_llama
+from doubles import random_hessian, some_text, tiny_llama
 
 from llvq_mini import embedded, resume
+from llvq_mini._parallel import one_thread_each
 from llvq_mini.errors import LLVQError
 from llvq_mini.pipeline import Settings, quantize
 from llvq_mini.resume import Work, partial_folder
@@ -27,6 +28,12 @@ TEXT = some_text()
 def files(folder) -> dict[str, bytes]:
     """Everything that must not depend on how a run went; report.json tells of times."""
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "report.json"}
+
+
+def findings(folder) -> list[dict]:
+    """What the report says of every linear, to the last digit, but not how long it took: finer than packed codes."""
+    layers = json.loads((folder / "report.json").read_text())["layers"]
+    return [{key: value for key, value in layer.items() if key != "seconds"} for layer in layers]
 
 
 class Stop(Exception):
@@ -70,6 +77,7 @@ def test_stopped_anywhere_and_continued(tmp_path, monkeypatch, states_every, seq
             )
     assert len(found) > 3 and found == sorted(found) and report["units_found"] == found[-1]
     assert files(tmp_path / "out") == files(tmp_path / "whole")
+    assert findings(tmp_path / "out") == findings(tmp_path / "whole")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "out", "whole"]
 
 
@@ -134,6 +142,7 @@ def test_killed_at_ten_random_moments(tmp_path):
     whole = files(tmp_path / "whole")
     assert {"config.json", "tokenizer.json", "model.safetensors"} <= whole.keys()
     for number in range(10):
+        assert findings(tmp_path / f"cut{number}") == findings(tmp_path / "whole")
         assert files(tmp_path / f"cut{number}") == whole, f"seed {seed}, moment {number}:\\n{done.stdout}"
     assert len({line.split()[1] for line in done.stdout.splitlines()}) > 1, (
         done.stdout
@@ -182,6 +191,27 @@ def test_bytes_do_not_depend_on_the_number_of_threads(tmp_path):
         )
         assert done.returncode == 0, done.stderr
     assert files(tmp_path / "1") == files(tmp_path / "2")
+    assert findings(tmp_path / "1") == findings(tmp_path / "2")
+
+
+def test_libraries_are_held_at_one_thread_and_let_go():
+    """OpenBLAS factorizes 560 columns on two threads otherwise than on one, in the last digits."""
+    import threadpoolctl
+    import torch
+
+    def counts():
+        found = threadpoolctl.threadpool_info()
+        return {library["num_threads"] for library in found if library["user_api"] == "blas"}
+
+    hessian = random_hessian(560, 0)
+    with threadpoolctl.threadpool_limits(1, user_api="blas"):
+        expected = np.linalg.cholesky(hessian)
+    with threadpoolctl.threadpool_limits(2, user_api="blas"):
+        torch.set_num_threads(2)
+        with one_thread_each():
+            assert counts() == {1} and torch.get_num_threads() == 1
+            assert np.array_equal(np.linalg.cholesky(hessian), expected)
+        assert 2 in counts() and torch.get_num_threads() == 2
 
 
 @pytest.fixture(scope="module")
