@@ -1,10 +1,11 @@
-"""The `llvq` command: quantize, eval, generate, inspect, demo, bench.
+"""The `llvq` command: quantize, eval, generate, inspect, export, demo, bench.
 
     llvq quantize MODEL -o OUT --bits 2      MODEL: a Hugging Face folder, a Hub id, or smollm2-135m; --dry-run plans
                                              only; after Ctrl-C or a crash the same command goes on; JSON last
     llvq eval OUT                            perplexity, and excess over the original, into OUT/report.json
     llvq generate OUT "prompt"
     llvq inspect OUT                         verify every checksum and show the report
+    llvq export OUT --to dense               an ordinary Hugging Face folder with the decoded weights
     llvq demo                                quantize the embedded model if need be, and let it talk
     llvq bench rd                            measure distortion against rate of every code, go on after Ctrl-C
 
@@ -85,9 +86,22 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--temperature", type=float, default=0.0, help="0 is greedy")
     one.add_argument("--seed", type=_at_least(0), default=0)
     one.add_argument("--chat", action="store_true", help="wrap the prompt in the chat template")
+    one.add_argument(
+        "--mode",
+        choices=("packed", "cached", "dense"),
+        default="cached",
+        help="packed: weights stay at 2 bits in memory; cached, dense: decoded once, faster (cached)",
+    )
 
     one = commands.add_parser("inspect", help="verify a quantized folder and show its report")
     one.add_argument("folder", type=Path, metavar="OUT")
+
+    one = commands.add_parser("export", help="write a quantized model in another form")
+    one.add_argument("folder", type=Path, metavar="OUT", help="quantized folder")
+    one.add_argument("--to", choices=("dense",), default="dense", help="an ordinary Hugging Face folder")
+    one.add_argument("-o", "--out", type=Path, default=None, help="folder to create (default: OUT-dense)")
+    one.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), default="float32")
+    one.add_argument("--force", action="store_true", help="replace the folder if it exists")
 
     one = commands.add_parser("demo", help="quantize the embedded model if need be, and let it talk")
     one.add_argument("-o", "--out", type=Path, default=None, help="folder (default: in the cache)")
@@ -119,6 +133,7 @@ def _text(path: Path | None, default: Any) -> str:
 
 def _quantize(arguments: argparse.Namespace) -> None:
     from . import embedded
+    from .export import write_card
     from .pipeline import Settings, quantize
     from .report import add_to_report, layer_table, provenance, read_report, summary_json, summary_lines
 
@@ -143,6 +158,7 @@ def _quantize(arguments: argparse.Namespace) -> None:
     if arguments.eval_windows:
         arguments.folder, arguments.baseline, arguments.text = arguments.out, None, None
         _evaluate(arguments, quiet=True)
+    write_card(arguments.out)
     for line in summary_lines(read_report(arguments.out)):
         print(line)
     print(f"{arguments.out} is complete")
@@ -160,17 +176,19 @@ def _plan(arguments: argparse.Namespace, settings: Any) -> None:
 
 
 def _evaluate(arguments: argparse.Namespace, quiet: bool = False) -> None:
-    from . import embedded, store
+    from . import embedded
     from .evaluate import evaluate
+    from .hf import load
+    from .manifest import read_settings
     from .models import load_source, token_windows
     from .report import add_to_report, evaluation_lines
 
     if not arguments.eval_windows:
         raise ValueError("Argument '--eval-windows' must be at least 1 to evaluate, got 0")
     text = _text(arguments.text, embedded.evaluation_text)
-    model, tokenizer = store.load_model(arguments.folder)
+    model, tokenizer = load(arguments.folder, "dense")
     windows = token_windows(tokenizer, text, arguments.context, arguments.eval_windows)
-    name = arguments.baseline or store.read_manifest(arguments.folder)["source"]
+    name = arguments.baseline or read_settings(arguments.folder)["source"]
     baseline = None if name == "none" else load_source(name).model
     with shown() as step:
         result = evaluate(model, windows, baseline, step)
@@ -182,12 +200,12 @@ def _evaluate(arguments: argparse.Namespace, quiet: bool = False) -> None:
 
 
 def _generate(arguments: argparse.Namespace) -> None:
-    from . import store
     from .evaluate import generate
+    from .hf import load
     from .models import MANIFEST, load_source
 
     if (Path(arguments.folder) / MANIFEST).exists():
-        model, tokenizer = store.load_model(arguments.folder)
+        model, tokenizer = load(arguments.folder, arguments.mode)
     else:
         source = load_source(arguments.folder)
         model, tokenizer = source.model, source.tokenizer
@@ -205,16 +223,25 @@ def _inspect(arguments: argparse.Namespace) -> None:
     _print(layer_table(report))
     for line in summary_lines(report):
         print(line)
-    count = len(checkpoint.manifest["tensors"])
-    print(f"made from {checkpoint.manifest['source']}; all {count} tensors match their checksums")
+    count = len(checkpoint.tensors) + 2 * len(checkpoint.linears)
+    print(f"made from {checkpoint.settings['source']}; all {count} tensors match their checksums")
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    from .export import to_dense
+
+    folder = arguments.folder
+    out = arguments.out or folder.with_name(folder.name + "-dense")
+    print(f"{to_dense(folder, out, arguments.dtype, arguments.force)} is complete")
 
 
 _DEMO_PROMPTS = ("The capital of France is", "Once upon a time, there was a", "Water boils at")
 
 
 def _demo(arguments: argparse.Namespace) -> None:
-    from . import cached, embedded, store
+    from . import cached, embedded
     from .evaluate import generate
+    from .hf import load
     from .models import load_source
     from .report import layer_table, summary_lines
 
@@ -225,7 +252,7 @@ def _demo(arguments: argparse.Namespace) -> None:
     _print(layer_table(report))
     for line in summary_lines(report):
         print(line)
-    quantized, tokenizer = store.load_model(out)
+    quantized, tokenizer = load(out, "dense")
     source = load_source(embedded.NAME)
     for prompt in _DEMO_PROMPTS:
         print(f"\n> {prompt}")
@@ -277,6 +304,7 @@ _COMMANDS = {
     "eval": _evaluate,
     "generate": _generate,
     "inspect": _inspect,
+    "export": _export,
     "demo": _demo,
     "bench": _bench,
 }

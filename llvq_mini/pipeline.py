@@ -41,7 +41,9 @@ from .codebook import Codebook
 from .errors import LLVQError
 from .feedback import padded_width
 from .files import require_place, require_space, write_json
+from .hf import load
 from .layer import QuantizedLinear
+from .manifest import REPORT
 from .models import MANIFEST, token_fingerprint, token_windows
 from .resume import Units, Work, differences, discard, partial_folder, program_fingerprint
 from .shards import INDEX
@@ -74,7 +76,7 @@ class Result:
 
     @cached_property
     def _loaded(self) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-        return store.load_model(self.folder)
+        return load(self.folder, "dense")
 
     @property
     def model(self) -> PreTrainedModel:
@@ -146,7 +148,7 @@ def _recorded(out: Path, settings: Settings, force: bool) -> dict[str, Any] | No
             f"'{out}' exists and is not a quantized model; choose another name or remove it yourself"
         )
     try:
-        report = json.loads((out / store.REPORT).read_bytes())
+        report = json.loads((out / REPORT).read_bytes())
         if not differences(report["inputs"]["settings"], _as_json(asdict(settings))):
             return dict(report)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -220,7 +222,16 @@ def _finish(
     folder = work.folder / "final"
     folder.mkdir()
     linears = Units(work, names)
-    store.save(folder, source.config, linears, Untouched(source, linears), source.tokenizer, source.name)
+    generation = source.folder / "generation_config.json"
+    store.save(
+        folder,
+        source.config,
+        linears,
+        Untouched(source, linears),
+        source.tokenizer,
+        source.name,
+        copy=[generation] if generation.is_file() else [],
+    )
     clock.lap("save")
     measured = store.measured_bits(folder)
     report = {
@@ -230,7 +241,7 @@ def _finish(
         "cpu_seconds": round(time.process_time() - clock.begun_cpu, 2),
         "measured": measured,
     }
-    write_json(folder / store.REPORT, report)
+    write_json(folder / REPORT, report)
     work.publish(folder, force)
     return report
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import LLVQError
 from .files import write_json
-from .store import REPORT
+from .manifest import REPORT
 
 if TYPE_CHECKING:
     from rich.table import Table

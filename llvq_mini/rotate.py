@@ -27,6 +27,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+LARGEST_ODD = 4096
+"""The largest odd part of a width: a dense matrix of that order is needed."""
 _CHUNK = 1 << 17  # elements transformed at a time, so that all butterfly passes stay in the cache
 
 
@@ -83,6 +85,11 @@ class Rotation:
         if self.width < 1:
             raise ValueError(
                 f"Argument 'width' must be at least 1, got {self.width}; pass the vector's length"
+            )
+        if self.factors[1] > LARGEST_ODD:
+            raise ValueError(
+                f"Argument 'width' must have an odd part up to {LARGEST_ODD}, got {self.width} = "
+                f"{self.factors[0]} * {self.factors[1]}; its dense matrix would not fit"
             )
         if not 0 <= self.seed < 1 << 64:
             raise ValueError(

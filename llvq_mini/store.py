@@ -1,341 +1,316 @@
-"""The folder of a quantized model, and a loader that cannot load garbage.
+"""The folder of a quantized model, as the ecosystem keeps them, and a reader that cannot read garbage.
 
     OUT/
-      config.json            the source's configuration, with a `quantization_config` that names this format, and
-                             a model type that transformers alone does not know: it ignores unknown
-                             quantization methods and would otherwise answer with random weights
-      model.safetensors      NAME.codes uint8 and NAME.row_scale float16 for every quantized linear;
-                             other tensors untouched
-      llvq.json              the manifest: format version, codebook, shapes, seeds, and a SHA-256 of
-                             every tensor and file
-      tokenizer files        as they were
-      report.json            what happened and how long it took; not covered by the manifest
+      config.json            the source's configuration and in it `quantization_config`: quant_method "llvq", the
+                             format version, the codebooks, and for every quantized linear its shape, rotation
+                             seed, codebook and SHA-256
+      model.safetensors      NAME.weight uint8 (codes, one axis) and NAME.row_scale float16 for every quantized
+                             linear, other tensors untouched; or shards of it and model.safetensors.index.json
+      llvq.json              the manifest: size and SHA-256 of every file above and below
+      tokenizer and generation files, as they were
+      report.json, README.md what happened, and how to use the result; not covered by the manifest
 
-The manifest carries a checksum of itself. Loading verifies, in this order: the manifest, the size and SHA-256
-of every file, names, dtypes, shapes and SHA-256 of every tensor; the first disagreement is an LLVQError of
-one sentence. Nothing in the folder is executed. Two runs of the same quantization write the same bytes.
+The model type stays what it was, so every tool knows the architecture. A loader that does not know this method would
+replace unknown weights by random ones, with a warning only; codes are called `weight` and have one axis so that it
+stops instead, at a weight of the wrong shape.
 
-What this file does not do: shard, stream, or know how to quantize. Tests: ``tests/test_store.py``.
+Reading verifies in this order: the manifest, which carries a checksum of itself; size and SHA-256 of every file; the
+settings; names, dtypes and shapes; every linear's SHA-256, scales and codes. The first disagreement is an LLVQError of
+one sentence. Nothing in the folder is executed, and nothing is allocated before the file's size justifies it
+(reading.py). Two runs of the same quantization write the same bytes.
+
+What this file does not do: make a model of it (hf.py), or know how to quantize. Tests: ``tests/test_store.py``,
+``tests/test_hostile.py``.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Mapping
+import os
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import codebook as codebooks
+from .codebook import Codebook
 from .errors import LLVQError
 from .feedback import padded_width
 from .files import write_json
 from .layer import QuantizedLinear
-from .models import MANIFEST, load_tokenizer, quiet
+from .manifest import (
+    CONFIG,
+    FORMAT_VERSION,
+    INDEX,
+    MANIFEST,
+    USAGE,
+    WEIGHTS,
+    check_settings,
+    linear_sha256,
+    read_manifest,
+    read_settings,
+    seal,
+)
+from .packed import Decoder
+from .reading import Stored, file_sha256, read_header, read_json, read_tensor
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedTokenizerBase
 
-FORMAT_VERSION = 1
-WEIGHTS = "model.safetensors"
-REPORT = "report.json"
-_LARGEST_MANIFEST = 256 << 20
-_CODES, _SCALE = ".codes", ".row_scale"
+SHARD_BYTES = 256 << 20
+"""Tensor bytes of a shard: what saving keeps in memory."""
+_CODES, _SCALE = ".weight", ".row_scale"
+_SHARD = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A verified folder in memory:
-    quantized linears by module name, and the other tensors by parameter name.
-    """
+    """A verified folder in memory: the settings, quantized linears by module name, other tensors by name."""
 
-    manifest: dict[str, Any]
+    settings: dict[str, Any]
     linears: dict[str, QuantizedLinear]
     tensors: dict[str, torch.Tensor]
 
 
-def _sha256(data: Any) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-def _file_sha256(path: Path) -> str:
-    with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _raw(tensor: torch.Tensor) -> Any:
-    """The bytes of a contiguous tensor of any dtype."""
-    import torch
-
-    return tensor.contiguous().reshape(-1).view(torch.uint8).numpy()
-
-
-def _own_checksum(manifest: Mapping[str, Any]) -> str:
-    body = {key: value for key, value in manifest.items() if key != "checksum"}
-    return _sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode())
+# Writing
 
 
 def save(
     folder: Path,
-    config: dict[str, Any],
+    config: Mapping[str, Any],
     linears: Mapping[str, QuantizedLinear],
     tensors: Mapping[str, torch.Tensor],
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: PreTrainedTokenizerBase | None,
     source: str,
+    copy: Iterable[Path] = (),
+    shard_bytes: int = SHARD_BYTES,
 ) -> dict[str, Any]:
-    """Fill an existing empty folder (see `files.atomic_folder`) with a quantized model;
-    returns its manifest.
-    """
-    import torch
-    from safetensors.torch import save_file
+    """Fill an existing empty folder (see `files.atomic_folder`) with a quantized model; returns its manifest.
 
-    stored: dict[str, torch.Tensor] = {name: tensor.contiguous() for name, tensor in tensors.items()}
-    for name, linear in linears.items():
-        stored[name + _CODES] = torch.from_numpy(linear.codes)
-        stored[name + _SCALE] = torch.from_numpy(linear.row_scale)
-    # one entry of metadata only: safetensors writes several in random order, and equal runs must give equal bytes
-    save_file(stored, folder / WEIGHTS, metadata={"format": "pt"})
-    spec = next(iter(linears.values())).codebook.spec()
-    kind = config["model_type"]
+    config: the source's own.  linears, tensors: may be lazy; each entry is asked for once, in the order of names, and
+    one shard is kept in memory.  copy: files to take along as they are.
+    """
+    if "auto_map" in config:
+        raise LLVQError(f"The model '{source}' brings code of its own (auto_map), which is never run")
+    specs: list[dict[str, Any]] = []
+    entries: dict[str, dict[str, Any]] = {}
+
+    def stored() -> Iterator[tuple[str, torch.Tensor]]:
+        import torch
+
+        for name in sorted([*linears, *tensors]):
+            if name in tensors:
+                yield name, tensors[name].contiguous()
+                continue
+            linear = linears[name]
+            spec = linear.codebook.spec()
+            if spec not in specs:
+                specs.append(spec)
+            entries[name] = {
+                "shape": list(linear.shape),
+                "seed": linear.seed,
+                "codebook": specs.index(spec),
+                "sha256": linear_sha256(linear.codes, linear.row_scale),
+            }
+            yield name + _CODES, torch.from_numpy(linear.codes)
+            yield name + _SCALE, torch.from_numpy(linear.row_scale)
+
+    write_shards(folder, stored(), shard_bytes)
     settings = {
         "quant_method": "llvq",
         "format_version": FORMAT_VERSION,
-        "base_model_type": kind,
-        "codebook": spec,
-    }
-    quantized_config = {**config, "model_type": f"llvq_{kind}", "quantization_config": settings}
-    write_json(folder / "config.json", quantized_config)
-    tokenizer.save_pretrained(folder)
-    manifest: dict[str, Any] = {
-        "format": "llvq",
-        "version": FORMAT_VERSION,
+        "usage": USAGE,
         "source": source,
-        "codebook": spec,
-        "linears": {name: {"shape": list(q.shape), "seed": q.seed} for name, q in sorted(linears.items())},
-        "tensors": {
-            name: {"dtype": _dtype_name(t), "shape": list(t.shape), "sha256": _sha256(_raw(t))}
-            for name, t in sorted(stored.items())
-        },
-        "files": {
-            path.name: {"size": path.stat().st_size, "sha256": _file_sha256(path)}
-            for path in sorted(folder.iterdir())
-        },
+        "codebooks": specs,
+        "linears": entries,
     }
-    manifest["checksum"] = _own_checksum(manifest)
-    write_json(folder / MANIFEST, manifest)
-    return manifest
+    write_json(folder / CONFIG, {**config, "quantization_config": settings})
+    for path in copy:
+        shutil.copyfile(path, folder / path.name)
+    if tokenizer is not None:
+        tokenizer.save_pretrained(folder)
+    return seal(folder)
 
 
-def _dtype_name(tensor: torch.Tensor) -> str:
-    return str(tensor.dtype).removeprefix("torch.")
+def write_shards(folder: Path, stored: Iterator[tuple[str, torch.Tensor]], shard_bytes: int) -> None:
+    """Tensors to safetensors files of about `shard_bytes` each, and their index if there are several."""
+    from safetensors.torch import save_file
 
+    shards: list[list[str]] = []
+    current: dict[str, torch.Tensor] = {}
+    total = size = 0
 
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of a quantized folder, its version and own checksum verified."""
-    path = Path(folder) / MANIFEST
-    if not Path(folder).is_dir():
-        raise LLVQError(
-            f"There is no folder '{folder}'; quantize a model into it first (llvq quantize MODEL -o {folder})"
-        )
-    if not path.is_file():
-        raise LLVQError(
-            f"'{folder}' holds no {MANIFEST}, so it is not a quantized model; give an output of llvq quantize"
-        )
-    if path.stat().st_size > _LARGEST_MANIFEST:
-        raise LLVQError(
-            f"'{path}' is larger than {_LARGEST_MANIFEST >> 20} MiB, which no manifest is; quantize again"
-        )
-    data = path.read_bytes()
-    if not data.endswith(b"}\n"):
-        raise LLVQError(f"'{path}' does not end as it was written, it is truncated; quantize again")
-    try:
-        manifest = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise LLVQError(f"'{path}' is not valid JSON, the file is damaged; quantize again") from error
-    if not isinstance(manifest, dict) or manifest.get("format") != "llvq":
-        raise LLVQError(f"'{path}' does not describe an llvq model; give the output of llvq quantize")
-    if manifest.get("version") != FORMAT_VERSION:
-        raise LLVQError(
-            f"'{path}' has format version {manifest.get('version')}, this program reads {FORMAT_VERSION}; "
-            "update llvq_mini"
-        )
-    if manifest.get("checksum") != _own_checksum(manifest):
-        raise LLVQError(f"'{path}' fails its own checksum, the file is damaged; quantize again")
-    if not _well_formed(manifest):
-        raise LLVQError(f"'{path}' is not valid: an entry is missing or of the wrong type; quantize again")
-    return manifest
+    def flush() -> None:
+        # one entry of metadata only: safetensors writes several in random order, and equal runs give equal bytes
+        save_file(current, folder / f".shard-{len(shards)}", metadata={"format": "pt"})
+        shards.append(list(current))
+        current.clear()
 
-
-def _well_formed(manifest: Mapping[str, Any]) -> bool:
-    """Whether the entries that loading relies on are there, with the right types and signs."""
-
-    def table(key: str, **kinds: type) -> bool:
-        entries = manifest.get(key)
-        return isinstance(entries, dict) and all(
-            isinstance(entry, dict) and all(type(entry.get(name)) is kind for name, kind in kinds.items())
-            for entry in entries.values()
-        )
-
-    if not (
-        isinstance(manifest.get("source"), str)
-        and isinstance(manifest.get("codebook"), dict)
-        and table("files", size=int, sha256=str)
-        and table("tensors", dtype=str, shape=list, sha256=str)
-        and table("linears", shape=list, seed=int)
-        and WEIGHTS in manifest["files"]
-    ):
-        return False
-    return all(
-        len(entry["shape"]) == 2
-        and all(type(size) is int and 0 < size < 1 << 31 for size in entry["shape"])
-        and 0 <= entry["seed"] < 1 << 64
-        and {name + _CODES, name + _SCALE} <= manifest["tensors"].keys()
-        for name, entry in manifest["linears"].items()
+    for name, tensor in stored:
+        if name in current or any(name in shard for shard in shards):
+            raise ValueError(f"Argument 'tensors' must not hold '{name}', a quantized linear has that name")
+        if current and size + tensor.nbytes > shard_bytes:
+            flush()
+            size = 0
+        current[name] = tensor
+        size += tensor.nbytes
+        total += tensor.nbytes
+    flush()
+    if len(shards) == 1:
+        os.replace(folder / ".shard-0", folder / WEIGHTS)
+        return
+    places = {}
+    for number, names in enumerate(shards):
+        final = f"model-{number + 1:05d}-of-{len(shards):05d}.safetensors"
+        os.replace(folder / f".shard-{number}", folder / final)
+        places.update(dict.fromkeys(names, final))
+    write_json(
+        folder / INDEX, {"metadata": {"total_size": total}, "weight_map": dict(sorted(places.items()))}
     )
 
 
-def _verify_file(folder: Path, name: str, expected: Mapping[str, Any]) -> None:
-    path = folder / name
-    if Path(name).name != name or not path.is_file():
-        raise LLVQError(f"'{folder}' lacks the file {name} that its manifest lists; quantize again")
-    size = path.stat().st_size
-    if size != expected["size"]:
-        raise LLVQError(
-            f"'{path}' has {size} bytes instead of {expected['size']}: it is truncated or overwritten"
-        )
-    if name != WEIGHTS and _file_sha256(path) != expected["sha256"]:
-        raise LLVQError(f"'{path}' differs from its SHA-256 in the manifest: it was changed or damaged")
+# Reading
 
 
-def _verified_tensors(folder: Path, manifest: Mapping[str, Any]) -> dict[str, torch.Tensor]:
-    """All tensors of the weights file, each compared with the manifest; damage is reported by tensor name."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    path = folder / WEIGHTS
-    try:
-        tensors = load_file(path)
-    except (SafetensorError, OSError, ValueError, TypeError) as error:
-        raise LLVQError(
-            f"'{path}' is not a readable safetensors file, it is damaged; quantize again"
-        ) from error
-    expected = manifest["tensors"]
-    different = sorted(tensors.keys() ^ expected.keys())
-    if different:
-        kind = "lacks" if different[0] in expected else "holds the unexpected"
-        raise LLVQError(f"'{path}' {kind} tensor '{different[0]}'; quantize again")
-    for name, tensor in tensors.items():
-        entry = expected[name]
-        if [_dtype_name(tensor), list(tensor.shape)] != [entry["dtype"], entry["shape"]]:
-            raise LLVQError(
-                f"The tensor '{name}' in '{path}' is {_dtype_name(tensor)} {list(tensor.shape)}, "
-                f"the manifest says {entry['dtype']} {entry['shape']}; quantize again"
-            )
-        if _sha256(_raw(tensor)) != entry["sha256"]:
-            raise LLVQError(
-                f"The tensor '{name}' in '{path}' fails its SHA-256, the file is damaged; quantize again"
-            )
-    if _file_sha256(path) != manifest["files"][WEIGHTS]["sha256"]:
-        raise LLVQError(f"The header of '{path}' fails its SHA-256, the file is damaged; quantize again")
-    return tensors
-
-
-def _linear(
-    name: str, entry: Mapping[str, Any], book: Any, tensors: dict[str, torch.Tensor]
-) -> QuantizedLinear:
-    rows, width = entry["shape"]
-    codes = tensors.pop(name + _CODES).numpy()
-    scale = tensors.pop(name + _SCALE).numpy()
-    blocks = rows * (padded_width(width, book.dim) // book.dim)
-    if codes.dtype != np.uint8 or codes.size != -(-blocks * book.bits // 8) or scale.shape != (rows,):
-        raise LLVQError(f"The codes of '{name}' do not fit its shape {rows} x {width}; quantize again")
-    return QuantizedLinear(codes, scale, (rows, width), entry["seed"], book)
-
-
-def load(folder: str | Path) -> Checkpoint:
-    """Read and verify a quantized folder completely;
-    LLVQError on the first thing that is not as it was written.
-    """
+def verify(folder: str | Path) -> dict[str, Any]:
+    """Compare every file with the manifest and check the settings; returns them. LLVQError at the first difference."""
     folder = Path(folder)
     manifest = read_manifest(folder)
     for name, expected in manifest["files"].items():
-        _verify_file(folder, name, expected)
-    tensors = _verified_tensors(folder, manifest)
+        path = folder / name
+        if not path.is_file():
+            raise LLVQError(f"'{folder}' lacks the file {name} that its manifest lists; quantize again")
+        size = path.stat().st_size
+        if size != expected["size"]:
+            raise LLVQError(
+                f"'{path}' has {size} bytes instead of {expected['size']}: it is truncated or overwritten"
+            )
+        if file_sha256(path) != expected["sha256"]:
+            raise LLVQError(
+                f"'{path}' differs from its SHA-256 in the manifest{_damaged_linear(folder, name)}: "
+                "it was changed or damaged; quantize again"
+            )
+    settings = read_settings(folder)
+    for path in {entry.path for entry in weight_entries(folder).values()} - {
+        folder / n for n in manifest["files"]
+    }:
+        raise LLVQError(f"'{path}' is not listed in the manifest; quantize again")
+    return settings
+
+
+def _damaged_linear(folder: Path, name: str) -> str:
+    """Which linear of a damaged weights file fails its checksum, as words for a message; nothing if none is found."""
+    if not name.endswith(".safetensors"):
+        return ""
     try:
-        book = codebooks.from_spec(manifest["codebook"])
-    except (ValueError, KeyError, TypeError) as error:
+        header = read_header(folder / name)
+        for linear, entry in read_settings(folder)["linears"].items():
+            places = header.get(linear + _CODES), header.get(linear + _SCALE)
+            if all(places):
+                codes, scale = (read_tensor(place).numpy() for place in places if place)
+                if linear_sha256(codes, scale) != entry["sha256"]:
+                    return f", the linear '{linear}' fails its own"
+    except LLVQError as error:
+        return f" ({error})"
+    return ""
+
+
+def weight_entries(folder: Path) -> dict[str, Stored]:
+    """Where every tensor of the folder lies, from the headers of its weight files."""
+    if not (folder / INDEX).is_file():
+        return read_header(folder / WEIGHTS)
+    places = read_json(folder / INDEX).get("weight_map")
+    if not isinstance(places, dict) or not places:
+        raise LLVQError(f"'{folder / INDEX}' has no weight_map; it is damaged")
+    entries: dict[str, Stored] = {}
+    for shard in sorted({str(place) for place in places.values()}):
+        if not _SHARD.fullmatch(shard):
+            raise LLVQError(
+                f"'{folder / INDEX}' names the shard {shard[:100]!r}, which is no plain shard name"
+            )
+        for name, entry in read_header(folder / shard).items():
+            if places.get(name) != shard or name in entries:
+                raise LLVQError(f"The tensor '{name}' in '{folder / shard}' is not where the index says")
+            entries[name] = entry
+    missing = sorted(places.keys() - entries.keys())
+    if missing:
+        raise LLVQError(f"'{folder}' lacks the tensor '{missing[0]}' that its index lists")
+    return entries
+
+
+def check_linear(name: str, entry: Mapping[str, Any], book: Codebook, codes: Any, scale: Any) -> None:
+    """LLVQError unless codes and scales (arrays or None) are those of the entry, checksum and values included."""
+    rows, width = entry["shape"]
+    if codes is None or scale is None:
         raise LLVQError(
-            f"'{folder}' uses a codebook this program does not know ({error}); update llvq_mini"
-        ) from error
-    linears = {name: _linear(name, entry, book, tensors) for name, entry in manifest["linears"].items()}
-    return Checkpoint(manifest, linears, tensors)
+            f"The linear '{name}' lacks its tensor '{_CODES[1:] if codes is None else _SCALE[1:]}'"
+        )
+    blocks = rows * (padded_width(width, book.dim) // book.dim)
+    if codes.dtype != np.uint8 or scale.dtype != np.float16 or scale.shape != (rows,):
+        raise LLVQError(f"The tensors of '{name}' do not fit its shape {rows} x {width}; quantize again")
+    if codes.shape != (-(-blocks * book.bits // 8),):
+        raise LLVQError(f"The codes of '{name}' do not fit its shape {rows} x {width}; quantize again")
+    if linear_sha256(codes, scale) != entry["sha256"]:
+        raise LLVQError(f"The linear '{name}' fails its SHA-256, the file is damaged; quantize again")
+    if not np.isfinite(scale).all():
+        raise LLVQError(f"The row scales of '{name}' are not all finite; quantize again")
+    try:
+        Decoder(book).check(codes, blocks)
+    except ValueError as error:
+        raise LLVQError(f"The codes of '{name}' lie outside its codebook; quantize again") from error
 
 
-def dense_state(checkpoint: Checkpoint) -> dict[str, torch.Tensor]:
-    """A complete float32 state dict: quantized linears expanded, the rest converted."""
+def load(folder: str | Path) -> Checkpoint:
+    """Read and verify a quantized folder completely; LLVQError on the first thing that is not as it was written."""
     import torch
 
-    state = {name: tensor.to(torch.float32) for name, tensor in checkpoint.tensors.items()}
-    for name, linear in checkpoint.linears.items():
-        state[f"{name}.weight"] = torch.from_numpy(linear.dequantize())
-    return state
-
-
-def load_model(folder: str | Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """A verified quantized folder as a dense float32 transformers model in evaluation mode,
-    and its tokenizer.
-    """
-    import transformers
-    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
-
     folder = Path(folder)
-    checkpoint = load(folder)
-    settings = json.loads((folder / "config.json").read_bytes())
-    settings["model_type"] = settings.pop("quantization_config")["base_model_type"]
-    config = transformers.AutoConfig.for_model(**{**settings, "dtype": "float32"})
-    loader: Any = getattr(transformers, MODEL_FOR_CAUSAL_LM_MAPPING_NAMES[settings["model_type"]])
-    with quiet():
-        loading = loader.from_pretrained(
-            None, config=config, state_dict=dense_state(checkpoint), output_loading_info=True
-        )
-    model, info = loading
-    missing = [
-        name for name in info["missing_keys"] if not (config.tie_word_embeddings and name == "lm_head.weight")
-    ]
-    if missing or info["unexpected_keys"] or info["mismatched_keys"]:
-        problem = [*missing, *info["unexpected_keys"], *info["mismatched_keys"]][0]
-        raise LLVQError(
-            f"The tensor '{problem}' does not fit the configuration in '{folder}'; quantize again"
-        )
-    return model.eval(), load_tokenizer(folder)
+    settings = verify(folder)
+    books = check_settings(settings, folder / CONFIG)
+    stored = weight_entries(folder)
+    linears = {}
+    for name, entry in settings["linears"].items():
+        places = stored.pop(name + _CODES, None), stored.pop(name + _SCALE, None)
+        codes, scale = (None if place is None else read_tensor(place).numpy() for place in places)
+        book = books[entry["codebook"]]
+        check_linear(name, entry, book, codes, scale)
+        assert codes is not None and scale is not None
+        linears[name] = QuantizedLinear(codes, scale, tuple(entry["shape"]), entry["seed"], book)
+    tensors = {name: read_tensor(place) for name, place in stored.items()}
+    for name, tensor in tensors.items():
+        if (
+            tensor.is_floating_point()
+            and tensor.numel()
+            and not bool(torch.stack(tensor.aminmax()).isfinite().all())
+        ):
+            raise LLVQError(
+                f"The tensor '{name}' holds NaN or infinity; the checkpoint is damaged or diverged"
+            )
+    return Checkpoint(settings, linears, tensors)
 
 
 def measured_bits(folder: str | Path) -> dict[str, float | int]:
-    """Bits a quantized weight on the disk:
-    codes, scales, and all metadata (safetensors header and manifest).
+    """Bits a quantized weight on the disk: codes, scales, and all metadata
+    (headers, index, configuration, manifest).
     """
     folder = Path(folder)
-    manifest = read_manifest(folder)
-    weights = sum(entry["shape"][0] * entry["shape"][1] for entry in manifest["linears"].values())
-    sizes = {_CODES: 0, _SCALE: 0}
-    with open(folder / WEIGHTS, "rb") as stream:
-        header_size = int.from_bytes(stream.read(8), "little")
-        header = json.loads(stream.read(header_size))
-    for name, entry in header.items():
-        for suffix in sizes:
-            if name.endswith(suffix):
-                begin, end = entry["data_offsets"]
-                sizes[suffix] += end - begin
-    metadata = 8 + header_size + (folder / MANIFEST).stat().st_size
-    total = 8 * (sizes[_CODES] + sizes[_SCALE] + metadata)
+    settings = read_settings(folder)
+    linears, stored = settings["linears"], weight_entries(folder)
+    weights = sum(entry["shape"][0] * entry["shape"][1] for entry in linears.values())
+    codes = sum(stored[name + _CODES].size for name in linears)
+    scales = sum(stored[name + _SCALE].size for name in linears)
+    headers = sum(path.stat().st_size for path in {entry.path for entry in stored.values()})
+    headers -= sum(entry.size for entry in stored.values())
+    tables = sum(
+        (folder / name).stat().st_size for name in (CONFIG, INDEX, MANIFEST) if (folder / name).is_file()
+    )
     return {
         "weights": weights,
-        "code_bytes": sizes[_CODES],
-        "scale_bytes": sizes[_SCALE],
-        "metadata_bytes": metadata,
-        "bits_per_weight": total / weights,
+        "code_bytes": codes,
+        "scale_bytes": scales,
+        "metadata_bytes": headers + tables,
+        "bits_per_weight": 8 * (codes + scales + headers + tables) / weights,
     }

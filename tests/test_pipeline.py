@@ -241,15 +241,6 @@ def test_ball_codebook(tmp_path):
     )
 
 
-def test_transformers_alone_refuses_the_folder(tmp_path):
-    """Without this package's loader there must be an error, never random weights."""
-    from transformers import AutoModelForCausalLM
-
-    run(tiny_llama(tmp_path / "model"), tmp_path / "out")
-    with pytest.raises(Exception, match="llvq"):
-        AutoModelForCausalLM.from_pretrained(tmp_path / "out")
-
-
 @pytest.mark.slow
 def test_two_layers_of_the_embedded_model():
     from llvq_mini import embedded
