@@ -107,7 +107,7 @@ class LLVQQuantizer(HfQuantizer):
             book = self.quantization_config.books[entry["codebook"]]
             assert isinstance(module, LeechLinear)
             codes, scale = module.weight.cpu().numpy(), module.row_scale.cpu().numpy()
-            store.check_linear(name, entry, book, codes, scale)
+            store.checked_linear(name, entry, book, codes, scale)
         for name, tensor in _outside(model):
             if tensor.numel() and not bool(torch.stack(tensor.aminmax()).isfinite().all()):
                 raise LLVQError(

@@ -23,6 +23,7 @@ import numpy as np
 from . import codebook as codebooks
 from .errors import LLVQError
 from .files import write_json
+from .layer import QuantizedLinear
 from .models import MANIFEST
 from .reading import file_sha256, read_json
 from .rotate import Rotation
@@ -44,10 +45,12 @@ def _own_checksum(manifest: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def linear_sha256(codes: Any, scale: Any) -> str:
-    """SHA-256 of a linear: its codes, then its scales, as bytes."""
-    digest = hashlib.sha256(np.ascontiguousarray(codes).data)
-    digest.update(np.ascontiguousarray(scale).data)
+def linear_sha256(linear: QuantizedLinear) -> str:
+    """SHA-256 of everything that decides the weights: shape, seed and codebook as JSON, codes, scales."""
+    known = {"shape": list(linear.shape), "seed": linear.seed, "codebook": linear.codebook.spec()}
+    digest = hashlib.sha256(json.dumps(known, sort_keys=True, separators=(",", ":")).encode())
+    digest.update(np.ascontiguousarray(linear.codes).data)
+    digest.update(np.ascontiguousarray(linear.row_scale).data)
     return digest.hexdigest()
 
 

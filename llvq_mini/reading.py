@@ -93,6 +93,8 @@ def read_json(path: Path) -> dict[str, Any]:
     """The JSON object in a file of at most LARGEST_JSON bytes; LLVQError otherwise."""
     try:
         size = path.stat().st_size
+        if not path.is_file():
+            raise LLVQError(f"'{path}' is not a file")
         if size > LARGEST_JSON:
             raise LLVQError(
                 f"'{path}' has {size} bytes, more than the {LARGEST_JSON >> 20} MiB that are read"
@@ -106,6 +108,8 @@ def read_header(path: Path) -> dict[str, Stored]:
     """What a safetensors file holds, by tensor name; LLVQError unless the entries fill the file exactly."""
     try:
         size = path.stat().st_size
+        if not path.is_file():
+            raise LLVQError(f"'{path}' is not a file")
         with open(path, "rb") as stream:
             length = int.from_bytes(stream.read(8), "little")
             if size < 8 or not 0 < length <= min(LARGEST_JSON, size - 8):

@@ -113,7 +113,7 @@ def save(
                 "shape": list(linear.shape),
                 "seed": linear.seed,
                 "codebook": specs.index(spec),
-                "sha256": linear_sha256(linear.codes, linear.row_scale),
+                "sha256": linear_sha256(linear),
             }
             yield name + _CODES, torch.from_numpy(linear.codes)
             yield name + _SCALE, torch.from_numpy(linear.row_scale)
@@ -206,12 +206,16 @@ def _damaged_linear(folder: Path, name: str) -> str:
     if not name.endswith(".safetensors"):
         return ""
     try:
-        header = read_header(folder / name)
-        for linear, entry in read_settings(folder)["linears"].items():
+        header, settings = read_header(folder / name), read_settings(folder)
+        books = check_settings(settings, folder / CONFIG)
+        for linear, entry in settings["linears"].items():
             places = header.get(linear + _CODES), header.get(linear + _SCALE)
             if all(places):
                 codes, scale = (read_tensor(place).numpy() for place in places if place)
-                if linear_sha256(codes, scale) != entry["sha256"]:
+                made = QuantizedLinear(
+                    codes, scale, tuple(entry["shape"]), entry["seed"], books[entry["codebook"]]
+                )
+                if linear_sha256(made) != entry["sha256"]:
                     return f", the linear '{linear}' fails its own"
     except LLVQError as error:
         return f" ({error})"
@@ -241,19 +245,21 @@ def weight_entries(folder: Path) -> dict[str, Stored]:
     return entries
 
 
-def check_linear(name: str, entry: Mapping[str, Any], book: Codebook, codes: Any, scale: Any) -> None:
-    """LLVQError unless codes and scales (arrays or None) are those of the entry, checksum and values included."""
+def checked_linear(
+    name: str, entry: Mapping[str, Any], book: Codebook, codes: np.ndarray | None, scale: np.ndarray | None
+) -> QuantizedLinear:
+    """The linear of these codes and scales; LLVQError unless they are those of the entry, checksum and values too."""
     rows, width = entry["shape"]
     if codes is None or scale is None:
         raise LLVQError(
             f"The linear '{name}' lacks its tensor '{_CODES[1:] if codes is None else _SCALE[1:]}'"
         )
     blocks = rows * (padded_width(width, book.dim) // book.dim)
-    if codes.dtype != np.uint8 or scale.dtype != np.float16 or scale.shape != (rows,):
+    fitting = codes.dtype == np.uint8 and codes.shape == (-(-blocks * book.bits // 8),)
+    if not fitting or scale.dtype != np.float16 or scale.shape != (rows,):
         raise LLVQError(f"The tensors of '{name}' do not fit its shape {rows} x {width}; quantize again")
-    if codes.shape != (-(-blocks * book.bits // 8),):
-        raise LLVQError(f"The codes of '{name}' do not fit its shape {rows} x {width}; quantize again")
-    if linear_sha256(codes, scale) != entry["sha256"]:
+    linear = QuantizedLinear(codes, scale, (rows, width), entry["seed"], book)
+    if linear_sha256(linear) != entry["sha256"]:
         raise LLVQError(f"The linear '{name}' fails its SHA-256, the file is damaged; quantize again")
     if not np.isfinite(scale).all():
         raise LLVQError(f"The row scales of '{name}' are not all finite; quantize again")
@@ -261,6 +267,7 @@ def check_linear(name: str, entry: Mapping[str, Any], book: Codebook, codes: Any
         Decoder(book).check(codes, blocks)
     except ValueError as error:
         raise LLVQError(f"The codes of '{name}' lie outside its codebook; quantize again") from error
+    return linear
 
 
 def load(folder: str | Path) -> Checkpoint:
@@ -275,10 +282,7 @@ def load(folder: str | Path) -> Checkpoint:
     for name, entry in settings["linears"].items():
         places = stored.pop(name + _CODES, None), stored.pop(name + _SCALE, None)
         codes, scale = (None if place is None else read_tensor(place).numpy() for place in places)
-        book = books[entry["codebook"]]
-        check_linear(name, entry, book, codes, scale)
-        assert codes is not None and scale is not None
-        linears[name] = QuantizedLinear(codes, scale, tuple(entry["shape"]), entry["seed"], book)
+        linears[name] = checked_linear(name, entry, books[entry["codebook"]], codes, scale)
     tensors = {name: read_tensor(place) for name, place in stored.items()}
     for name, tensor in tensors.items():
         if (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -205,7 +206,7 @@ def test_tensors_that_are_missing_or_of_another_kind(copy):
             store.load(copy)
 
 
-def test_values_are_checked_although_the_checksum_is_right(copy):
+def test_values_are_checked_although_the_checksum_is_right(written, copy):
     """Scales that are NaN and codes outside the codebook, written by someone who fixed every checksum."""
     tensors = load_file(copy / "model.safetensors")
     for name, suffix, value, match in [
@@ -216,7 +217,8 @@ def test_values_are_checked_although_the_checksum_is_right(copy):
     ]:
         new = {**tensors, name + suffix: torch.full_like(tensors[name + suffix], value)}
         save_file(new, copy / "model.safetensors")
-        checksum = store.linear_sha256(new[name + ".weight"].numpy(), new[name + ".row_scale"].numpy())
+        codes, scale = new[name + ".weight"].numpy(), new[name + ".row_scale"].numpy()
+        checksum = store.linear_sha256(dataclasses.replace(written[1][name], codes=codes, row_scale=scale))
         rewrite_settings(copy, lambda s, n=name, c=checksum: s["linears"][n].update(sha256=c))
         with pytest.raises(LLVQError, match=match):
             store.load(copy)
@@ -270,6 +272,8 @@ Q = "model.layers.0.q_proj"
         (lambda s: s["linears"][Q].update(codebook=0), "do not fit"),
         (lambda s: s["linears"][Q].update(more=1), "impossible"),
         (lambda s: s["linears"][Q].update(sha256="0" * 64), "fails its SHA-256"),
+        (lambda s: s["linears"][Q].update(seed=8), "fails its SHA-256"),
+        (lambda s: s["codebooks"][1].update(levels=[4.0, 5.0]), "fails its SHA-256"),
         (lambda s: s["linears"].update(nobody=s["linears"][Q]), "'nobody' lacks its tensor"),
         (lambda s: s.update(linears=[]), "not valid"),
     ],
