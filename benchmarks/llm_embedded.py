@@ -22,6 +22,8 @@ from pathlib import Path
 
 from llvq_mini import embedded, store
 from llvq_mini.evaluate import evaluate, generate
+from llvq_mini.hf import load
+from llvq_mini.manifest import WEIGHTS, read_manifest
 from llvq_mini.models import load_source, token_windows
 from llvq_mini.pipeline import Settings, quantize
 from llvq_mini.report import evaluation_lines, provenance, read_report, summary_lines
@@ -41,7 +43,7 @@ def measure(out: Path, windows: int) -> dict:
     """Everything that is reported about one quantized folder."""
     report = read_report(out)
     source = load_source(embedded.NAME)
-    model, tokenizer = store.load_model(out)
+    model, tokenizer = load(out, "dense")
     held_out = token_windows(tokenizer, embedded.evaluation_text(), report["settings"]["context"], windows)
     return {
         **{key: report[key] for key in ("source", "settings", "calibration", "linears", "weights")},
@@ -59,7 +61,7 @@ def measure(out: Path, windows: int) -> dict:
             }
             for prompt in PROMPTS
         ],
-        "sha256": store.read_manifest(out)["files"][store.WEIGHTS]["sha256"],
+        "sha256": read_manifest(out)["files"][WEIGHTS]["sha256"],
         "layers": [{key: layer[key] for key in KEPT} for layer in report["layers"]],
     }
 

@@ -35,7 +35,7 @@ from transformers.utils.quantization_config import QuantizationConfigMixin
 from . import manifest, store
 from .errors import LLVQError
 from .linear import LeechLinear, cache_all, leech_linears
-from .models import load_tokenizer, quiet
+from .models import fetch, first_line, load_tokenizer, quiet
 from .reading import Stored, read_header, read_json
 
 if TYPE_CHECKING:
@@ -45,7 +45,6 @@ MODES = ("packed", "cached", "dense")
 LARGEST_BUFFERS = 256 << 20
 """Bytes of buffers that a model may have beyond its file's tensors (position tables and the like)."""
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
-_HUB_FILES = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model", "*.md"]
 
 
 @register_quantization_config("llvq")
@@ -219,18 +218,7 @@ def local_folder(name: str | Path, revision: str | None = None) -> Path:
     folder = Path(name)
     if folder.is_dir() or not _HUB_ID.fullmatch(str(name)):
         return folder
-    from huggingface_hub import snapshot_download
-
-    try:
-        return Path(snapshot_download(str(name), revision=revision, allow_patterns=_HUB_FILES))
-    except Exception as error:  # whatever a network or a cache raises
-        raise LLVQError(
-            f"There is no folder '{name}', and the Hub gave none ({_first_line(error)}); check name and network"
-        ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".:")[:200]
+    return fetch(str(name), revision)
 
 
 def load(
@@ -261,7 +249,7 @@ def load(
     except LLVQError:
         raise
     except Exception as error:  # a configuration that lies makes transformers raise anything
-        raise LLVQError(f"The model in '{folder}' cannot be built ({_first_line(error)})") from error
+        raise LLVQError(f"The model in '{folder}' cannot be built ({first_line(error)})") from error
     if not leech_linears(model):
         raise LLVQError(
             f"'{folder}' came back without packed weights; transformers did not use this quantizer"

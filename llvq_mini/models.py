@@ -64,14 +64,14 @@ def resolve(model: str | Path) -> Path:
     return folder
 
 
-def fetch(repository: str) -> Path:
+def fetch(repository: str, revision: str | None = None) -> Path:
     """A repository of the Hub, or of its local cache: configuration, tokenizer and safetensors, no code."""
     from huggingface_hub import snapshot_download
 
     patterns = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
     try:
         with quiet():
-            return Path(snapshot_download(repository, allow_patterns=patterns))
+            return Path(snapshot_download(repository, revision=revision, allow_patterns=patterns))
     except (
         OSError,
         ValueError,

@@ -101,8 +101,9 @@ def save(
     def stored() -> Iterator[tuple[str, torch.Tensor]]:
         import torch
 
+        untouched = set(tensors)  # a lazy mapping would read a tensor to say whether it has it
         for name in sorted([*linears, *tensors]):
-            if name in tensors:
+            if name in untouched:
                 yield name, tensors[name].contiguous()
                 continue
             linear = linears[name]
