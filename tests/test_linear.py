@@ -104,6 +104,7 @@ def test_rotation_is_that_of_rotate(width, seed, tokens):
     assert not got[:, width:].any()
 
 
+@pytest.mark.slow
 def test_memory_is_a_tile_and_not_the_matrix():
     """The largest array made on the way to a product of 64 MB of dense weights stays under 2 MB."""
     code = """
@@ -161,8 +162,15 @@ def test_a_codebook_that_is_no_leech_code_is_decoded_by_itself():
 
 
 class TestOperator:
-    @pytest.mark.parametrize("shape", [(72,), (1, 72), (2, 3, 72), (0, 72)])
-    @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+    @pytest.mark.parametrize(
+        "shape, dtype",
+        [
+            ((72,), torch.float32),
+            ((2, 3, 72), torch.bfloat16),
+            ((1, 72), torch.float64),
+            ((0, 72), torch.float32),
+        ],
+    )
     def test_opcheck(self, shape, dtype):
         module = LeechLinear.from_quantized(random_linear(TAPERED, 10, 72))
         x = torch.randn(shape, dtype=dtype)
@@ -170,6 +178,7 @@ class TestOperator:
         assert torch.ops.llvq.linear(*arguments).dtype == dtype
         torch.library.opcheck(torch.ops.llvq.linear.default, arguments)
 
+    @pytest.mark.slow
     def test_compiles_into_one_graph(self):
         torch.manual_seed(0)
         model = nn.Sequential(
@@ -235,6 +244,7 @@ class TestModule:
         assert torch.equal(empty(torch.ones(50)), made(torch.ones(50)))
 
 
+@pytest.mark.slow
 def test_forked_processes_have_a_pool_of_their_own():
     """The parent's threads are not there in a child: it must not wait for them."""
     code = """
