@@ -86,7 +86,8 @@ def random_folder(folder: Path) -> Path:
     from llvq_mini.layer import QuantizedLinear
     from llvq_mini.models import load_source, read_config
 
-    source, book, rng = load_source(embedded.NAME), Tapered(), np.random.default_rng(0)
+    source, rng = load_source(embedded.NAME), np.random.default_rng(0)
+    book = Tapered(levels=np.linspace(2.8, 5.9, 6))
     linears = {}
     for prefix, layer in pipeline.decoder_layers(source.model):
         for short, module in pipeline.linears_of(layer).items():
@@ -148,6 +149,7 @@ def main() -> None:
         rows = {}
         for mode in MODES:
             command = [sys.executable, __file__, *options, "--mode", mode, "--folder", str(folder)]
+            print(f"measuring {mode}", file=sys.stderr, flush=True)
             done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
             rows[mode] = json.loads(done.stdout.splitlines()[-1])
     print(table(rows))

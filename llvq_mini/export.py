@@ -4,7 +4,7 @@
     write_card(OUT)        README.md with the commands that load, check and export the model
 
 Dense weights are float32 or what is asked for; the codes decode to float32, so a narrower dtype rounds once more.
-One shard and one linear are in memory at a time.
+Beside the packed folder one shard and one dense linear are in memory at a time.
 
 What this file does not do: other file formats; tools that read Hugging Face folders make those. Tests:
 ``tests/test_hf.py``.

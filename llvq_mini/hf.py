@@ -34,7 +34,7 @@ from transformers.utils.quantization_config import QuantizationConfigMixin
 
 from . import manifest, store
 from .errors import LLVQError
-from .linear import LeechLinear, cache_all, leech_linears
+from .linear import LeechLinear, cache_all, dequantize_all, leech_linears
 from .models import fetch, first_line, load_tokenizer, quiet
 from .reading import Stored, read_header, read_json
 
@@ -116,8 +116,6 @@ class LLVQQuantizer(HfQuantizer):
         return model
 
     def _dequantize(self, model: PreTrainedModel, dtype: torch.dtype | None = None) -> PreTrainedModel:
-        from .linear import dequantize_all
-
         dequantize_all(model, dtype or model.dtype)
         model.__dict__.pop("save_pretrained", None)
         return model

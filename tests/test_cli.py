@@ -86,6 +86,21 @@ def test_generate_and_inspect(place, here):
     assert code == 0 and "match their checksums" in stdout and "q_proj" in stdout
 
 
+def test_export_and_card(place, here):
+    folder, _, _ = place
+    code, stdout, stderr = here("export", "out", "--to", "dense", cwd=folder)
+    assert code == 0 and "out-dense is complete" in stdout, stderr
+    asked = ["the lattice", "--max-new-tokens", 8]
+    texts = [
+        here("generate", "out", *asked, "--mode", mode, cwd=folder) for mode in ("packed", "cached", "dense")
+    ]
+    texts.append(here("generate", "out-dense", *asked, cwd=folder))
+    assert texts[0][0] == 0 and len({text for _, text, _ in texts}) == 1
+    assert here("export", "out", cwd=folder)[0] == 1
+    card = (folder / "out" / "README.md").read_text()
+    assert "quantize" in card and 'llvq_mini.load("out")' in card
+
+
 @pytest.mark.parametrize(
     "arguments, code, message",
     [
@@ -106,6 +121,8 @@ def test_generate_and_inspect(place, here):
         (["generate", "out", ""], 2, "at least one token"),
         (["generate", "out", "hello", "--temperature", "-1"], 2, "'temperature'"),
         (["inspect", "model"], 1, "not a quantized model"),
+        (["export", "model"], 1, "not a quantized model"),
+        (["export", "out", "--to", "gguf"], 2, "invalid choice"),
         (["dance"], 2, "invalid choice"),
         ([], 2, "required"),
     ],
