@@ -6,7 +6,9 @@
 The state is what the file holds: `weight` uint8 and `row_scale` float16, buffers both, and `bias` if there is one.
 `row_scale` stays float16 whatever dtype the model is moved to: it belongs to the codes.
 
-Packed products run on the CPU; on another device `cache()` first. What this file does not do: training. Tests: ``tests/test_linear.py``.
+Packed products run on the CPU; on another device `cache()` first.
+
+What this file does not do: training. Tests: ``tests/test_linear.py``.
 """
 
 from __future__ import annotations
