@@ -94,6 +94,8 @@ class LeechLinear(nn.Module):
         """(..., in_features) -> (..., out_features) in the dtype of x."""
         if self.dense is not None:
             return nn.functional.linear(x, self.dense, self.bias)
+        if x.shape[-1] != self.in_features:  # a width that fills as many blocks would go unnoticed
+            raise ValueError(f"Argument 'x' must have {self.in_features} columns, got shape {tuple(x.shape)}")
         y = ops.linear(x, self.weight, self.row_scale, self.seed, self.codebook)
         return y if self.bias is None else y + self.bias
 

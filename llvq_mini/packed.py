@@ -350,14 +350,12 @@ class Decoder:
                     f"Argument 'codes' must lie in the codebook, {bad} do not; the data are damaged"
                 )
             return out
-        bits = self.book.bits
-        first, last = begin * blocks * bits, end * blocks * bits
-        skipped = first % 8 // np.gcd(bits, 8) * np.gcd(bits, 8)
-        ahead = next(n for n in range(8) if (first - n * bits) % 8 == 0) if skipped else 0
-        part = codes[(first - ahead * bits) // 8 : -(-last // 8)].copy()
-        if last % 8:
-            part[-1] &= (1 << last % 8) - 1  # the first bits of the row behind
-        numbers = pack.unpack(part, bits, (end - begin) * blocks + ahead)[ahead:]
+        bits, ahead = self.book.bits, begin * blocks % 8  # eight codes end at a whole byte
+        first, last = begin * blocks - ahead, end * blocks
+        part = codes[first * bits // 8 : -(-last * bits // 8)].copy()
+        if last * bits % 8:
+            part[-1] &= (1 << last * bits % 8) - 1  # the first bits of the row behind
+        numbers = pack.unpack(part, bits, last - first)[ahead:]
         return self.book.decode(numbers).reshape(end - begin, -1)
 
     def multiply(

@@ -193,8 +193,11 @@ class TestOperator:
 
     def test_wrong_arguments(self):
         module = LeechLinear.from_quantized(random_linear(TAPERED, 10, 72))
+        for width in (71, 200):
+            with pytest.raises(ValueError, match="must have 72 columns"):
+                module(torch.randn(2, width))
         with pytest.raises(ValueError, match="fit"):
-            module(torch.randn(2, 200))
+            torch.ops.llvq.linear(torch.randn(1, 200), module.weight, module.row_scale, 1, module.codebook)
         with pytest.raises(ValueError, match="'kind'"):
             torch.ops.llvq.linear(torch.randn(1, 72), module.weight, module.row_scale, 1, "{}")
 
