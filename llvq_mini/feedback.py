@@ -11,12 +11,20 @@ GPTQ subtracts E_b (U_bb)^-1 U_bR = E_b (N^-1)_bR from the columns R to the righ
 targets. Here nothing is inverted: N is one flipped Cholesky factorization and one triangular solve per
 block, in float64.
 
+Rows can make up for one another too. What an output error does to the model's loss is a second quadratic form,
+G (out, out), and with G = M B M^T, M unit upper triangular by blocks of rows,
+    tr(G D H D^T) = tr(B E A E^T),    E = M^T D N    (A the block diagonal of H above),
+so block (r, b) of rows and columns has a target that knows all errors above it and to its left,
+    Wtilde_rb = W_rb + sum_{p<b} D_rp N_pb + sum_{q<r} M_qr^T F_qb,    F_qb = Wtilde_qb - W^_qb without the rows' part,
+that is F = D N. Blocks on one antidiagonal do not depend on each other and are rounded together. Without G
+all rows are one block and the sum over q is empty.
+
 A width that is no multiple of 24 is padded with zero columns that no other column depends on; layer.py counts
 their bits.
 
-What this file does not do: choose an order of columns, weigh one row against another, refit scales, or see
-models. Papers: GPTQ (arXiv 2210.17323) Algorithm 1, QuIP (arXiv 2307.13304) section 4, QuIP# (arXiv
-2402.04396) BlockLDLQ, LLVQ (arXiv 2603.11021) Algorithm 1. Tests: ``tests/test_feedback.py``.
+What this file does not do: choose an order of columns, refit scales, or see models. Papers: GPTQ (arXiv
+2210.17323) Algorithm 1, QuIP (arXiv 2307.13304) section 4, QuIP# (arXiv 2402.04396) BlockLDLQ, LLVQ (arXiv
+2603.11021) Algorithm 1, YAQA (arXiv 2505.22988) for feedback on both sides. Tests: ``tests/test_feedback.py``.
 """
 
 from __future__ import annotations
@@ -89,14 +97,28 @@ def factorize(hessian: np.ndarray, dim: int = 24) -> Factors:
     return Factors(upper, dim)
 
 
+def row_block(rows: int, largest: int = 24, unit: int = 1) -> int:
+    """Rows that are rounded together under an output metric: the largest divisor of `rows` up to `largest` that is
+    a multiple of `unit` (rows that a codebook codes jointly).
+    """
+    sizes = [size for size in range(unit, largest + 1, unit) if rows % size == 0]
+    if not sizes:
+        raise ValueError(f"Argument 'rows' must be a multiple of {unit}, got {rows}; use another codebook")
+    return sizes[-1]
+
+
 def quantize_blocks(
-    weight: np.ndarray, factors: Factors | None, codebook: Codebook, scale: np.ndarray
+    weight: np.ndarray,
+    factors: Factors | None,
+    codebook: Codebook,
+    scale: np.ndarray,
+    output: Factors | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Round all blocks of a weight matrix in order, with feedback, or without if `factors` is None.
 
     weight (rows, n) float32, n a multiple of codebook.dim; scale (rows,) float32, positive: blocks are
-    divided by it before encoding. Returns codes (rows, n / dim) uint64 and the quantized weight (rows, n)
-    float32.
+    divided by it before encoding; output: block factors of the rows' metric G, rows a multiple of its dim. Returns
+    codes (rows, n / dim) uint64 and the quantized weight (rows, n) float32.
     """
     dim = codebook.dim
     rows, width = weight.shape
@@ -105,30 +127,84 @@ def quantize_blocks(
             f"Argument 'weight' must have a multiple of {dim} columns and one scale a row, "
             f"got {weight.shape} and {scale.shape}; pad the columns"
         )
+    height = rows if output is None else output.dim
+    if output is not None and output.upper.shape != (rows, rows):
+        raise ValueError(f"Argument 'output' must be for {rows} rows, got {output.upper.shape}")
     codes = np.empty((rows, width // dim), dtype=np.uint64)
     quantized = np.empty((rows, width), dtype=np.float32)
-    error = np.empty((rows, width), dtype=np.float32)
-    slabs = [slice(start, start + _SLAB) for start in range(0, rows, _SLAB)]
-    with ThreadPoolExecutor(max(1, min(default_threads(), len(slabs)))) as pool:
-        for b in range(width // dim):
-            block = slice(b * dim, (b + 1) * dim)
-            target = weight[:, block]
-            if factors is not None and b:
-                target = target + error[:, : b * dim] @ factors.upper[: b * dim, block]
-            target = np.ascontiguousarray(target / scale[:, None], dtype=np.float32)
-
-            def round_slab(slab: slice, b: int = b, target: np.ndarray = target) -> None:
-                codes[slab, b] = codebook.encode(target[slab])
-                quantized[slab, b * dim : (b + 1) * dim] = codebook.decode(codes[slab, b])
-
-            list(pool.map(round_slab, slabs))
-            quantized[:, block] *= scale[:, None]
-            error[:, block] = weight[:, block] - quantized[:, block]
+    error = np.zeros((rows, width), dtype=np.float32)  # D
+    carried = np.zeros((rows, width), dtype=np.float32)  # D N
+    down, across = rows // height, width // dim
+    with ThreadPoolExecutor(default_threads()) as pool:
+        for wave in range(down + across - 1):
+            cells = [
+                (slice(r * height, (r + 1) * height), slice(b * dim, (b + 1) * dim))
+                for r in range(max(0, wave - across + 1), min(wave + 1, down))
+                for b in [wave - r]
+            ]
+            base, target = _targets(cells, weight, factors, output, error, carried)
+            scales = np.concatenate([scale[r] for r, _ in cells])
+            fresh, rounded = _round(target, scales, codebook, pool)
+            for (r, b), code, value, start in zip(
+                cells, _parts(fresh, height), _parts(rounded, height), _parts(base, height), strict=True
+            ):
+                codes[r, b.start // dim] = code
+                quantized[r, b] = value
+                error[r, b] = weight[r, b] - value
+                carried[r, b] = start - value
     return codes, quantized
 
 
-def proxy_error(error: np.ndarray, weight: np.ndarray, hessian: np.ndarray) -> float:
-    """tr(D H D^T) / tr(W H W^T): the share of the layer's output energy that is lost; 0 for a zero layer."""
-    energy = float(np.einsum("ij,ij->", weight @ hessian, weight))
-    loss = float(np.einsum("ij,ij->", error @ hessian, error))
-    return loss / energy if energy > 0 else 0.0
+def _parts(stacked: np.ndarray, height: int) -> list[np.ndarray]:
+    return [stacked[start : start + height] for start in range(0, len(stacked), height)]
+
+
+def _targets(
+    cells: list[tuple[slice, slice]],
+    weight: np.ndarray,
+    factors: Factors | None,
+    output: Factors | None,
+    error: np.ndarray,
+    carried: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """W + what columns to the left carry, and the same plus what rows above carry: the cells' blocks, stacked."""
+    bases, targets = [], []
+    for r, b in cells:
+        base = weight[r, b]
+        if factors is not None and b.start:
+            base = base + error[r, : b.start] @ factors.upper[: b.start, b]
+        target = base
+        if output is not None and r.start:
+            target = base + output.upper[: r.start, r].T @ carried[: r.start, b]
+        bases.append(base)
+        targets.append(target)
+    return np.concatenate(bases), np.concatenate(targets)
+
+
+def _round(
+    target: np.ndarray, scale: np.ndarray, codebook: Codebook, pool: ThreadPoolExecutor
+) -> tuple[np.ndarray, np.ndarray]:
+    """Codes (n,) and values (n, dim) of blocks (n, dim), encoded in slabs on several threads."""
+    blocks = np.ascontiguousarray(target / scale[:, None], dtype=np.float32)
+    slabs = [blocks[start : start + _SLAB] for start in range(0, len(blocks), _SLAB)]
+
+    def encode(slab: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        codes = codebook.encode(slab)
+        return codes, codebook.decode(codes)
+
+    done = list(pool.map(encode, slabs))
+    return np.concatenate([codes for codes, _ in done]), np.concatenate([v for _, v in done]) * scale[:, None]
+
+
+def proxy_error(
+    error: np.ndarray, weight: np.ndarray, hessian: np.ndarray, output: np.ndarray | None = None
+) -> float:
+    """tr(G D H D^T) / tr(G W H W^T), G = 1 without an output metric: the share of the layer's output energy that
+    is lost; 0 for a zero layer.
+    """
+
+    def energy(matrix: np.ndarray) -> float:
+        return float(np.einsum("ij,ij->", matrix @ hessian, matrix if output is None else output @ matrix))
+
+    whole = energy(weight)
+    return energy(error) / whole if whole > 0 else 0.0

@@ -269,7 +269,7 @@ def _store(path: Path, mark: str, step: int, factors: Factors, optimizer: torch.
     import torch
     from safetensors.torch import save_file
 
-    tensors = {}
+    tensors: dict[str, torch.Tensor] = {}
     for name, log in factors.logs.items():
         state = optimizer.state[log]
         tensors |= {

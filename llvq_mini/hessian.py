@@ -28,6 +28,7 @@ from .errors import LLVQError
 
 SINK_WEIGHT = 4.0
 DAMPING = 0.01
+OUTPUT_DAMPING = 0.1
 
 
 @dataclass

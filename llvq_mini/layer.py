@@ -4,10 +4,10 @@
     and backwards: bytes -> codes -> codebook -> times the row scale -> drop the padding -> rotate back -> W^
 
 The row scale is the root mean square of the rotated row, refitted after the sweep in the Hessian's own
-metric,
-    s = (w H w^^T) / (w^ H w^^T)    (w^ the row decoded with scale 1),
-and stored as fp16; the file's own rounded value is what every computation here uses. A row whose scale is
-below the fp16 range decodes to zero.
+metric: with V the rows decoded with scale 1 and S the diagonal of scales, tr(G (W - S V) H (W - S V)^T) is least for
+    (G o V H V^T) s = (G o V H W^T) 1    (o entry by entry; G = 1 unless an output metric is given),
+that is s = (v H w^T) / (v H v^T) row by row without G. Scales are stored as fp16; the file's own rounded value is
+what every computation here uses. A row whose scale is below the fp16 range decodes to zero.
 
 Bits are counted as stored: whole bytes of packed codes (padding blocks included) and 16 bits a row, over
 out * in weights.
@@ -35,8 +35,9 @@ from .feedback import (
     padded_width,
     proxy_error,
     quantize_blocks,
+    row_block,
 )
-from .hessian import DAMPING, damped
+from .hessian import DAMPING, OUTPUT_DAMPING, damped
 from .rotate import Rotation
 
 if TYPE_CHECKING:
@@ -62,6 +63,21 @@ def prepare(hessian: np.ndarray, seed: int, dim: int = 24, damping: float = DAMP
     full, amount = damped(rotated, damping)
     factors = factorize(pad_hessian(full, dim), dim)
     return Prepared(rotation, pad_hessian(rotated, dim), factors, amount)
+
+
+@dataclass(frozen=True)
+class Output:
+    """The metric G of a layer's output errors, damped, and its factors by blocks of rows."""
+
+    metric: np.ndarray  # float64 (out, out)
+    factors: Factors
+
+
+def prepare_output(metric: np.ndarray, damping: float = OUTPUT_DAMPING, unit: int = 1) -> Output:
+    """Damp and factorize an output metric, (out, out) float64, for codebooks that code `unit` rows jointly."""
+    full, _ = damped(metric, damping)
+    full *= len(full) / np.trace(full)
+    return Output(full, factorize(full, row_block(len(full), unit=unit)))
 
 
 @dataclass(frozen=True)
@@ -129,25 +145,43 @@ def _as_half(scale: np.ndarray, name: str) -> np.ndarray:
 
 
 def _refitted_scale(
-    weight: np.ndarray, shape: np.ndarray, hessian: np.ndarray, start: np.ndarray
+    weight: np.ndarray,
+    shape: np.ndarray,
+    hessian: np.ndarray,
+    start: np.ndarray,
+    metric: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Per row the s that minimizes (w - s v) H (w - s v)^T;
-    the start value where v H v^T vanishes or s is negative.
-    """
+    """The row scales of least error; the start value where v H v^T vanishes or the best scale is not positive."""
     weighted = shape @ hessian.astype(np.float32)
-    power = np.einsum("ij,ij->i", weighted, shape, dtype=np.float64)
-    match = np.einsum("ij,ij->i", weighted, weight, dtype=np.float64)
-    usable = (power > 0) & (match > 0) & (start > 0)
-    return np.where(usable, match / np.where(usable, power, 1.0), start)
+    if metric is None:
+        power = np.einsum("ij,ij->i", weighted, shape, dtype=np.float64)
+        match = np.einsum("ij,ij->i", weighted, weight, dtype=np.float64)
+        usable = (power > 0) & (start > 0)
+        best = match / np.where(usable, power, 1.0)
+    else:
+        system = metric * (weighted @ shape.T)
+        match = (metric * (weighted @ weight.T)).sum(axis=1)
+        usable = (np.diag(system) > 0) & (start > 0)
+        system[~usable] = system[:, ~usable] = 0
+        system[~usable, ~usable] = 1
+        best = np.linalg.solve(system, match)
+    return np.where(usable & (best > 0), best, start)
 
 
 def quantize_linear(
-    weight: np.ndarray, prepared: Prepared, codebook: Codebook, name: str = "weight", feedback: bool = True
+    weight: np.ndarray,
+    prepared: Prepared,
+    codebook: Codebook,
+    name: str = "weight",
+    feedback: bool = True,
+    refit: bool = True,
+    output: Output | None = None,
 ) -> tuple[QuantizedLinear, LayerReport]:
-    """Quantize one weight matrix (out, in) float32 with the Hessian of its inputs.
+    """Quantize one weight matrix (out, in) float32 with the Hessian of its inputs and, if given, the metric of its
+    outputs.
 
     Raises LLVQError naming the tensor if it holds NaN or infinity, ValueError on a wrong width.
-    `feedback=False` rounds every block on its own, for comparison.
+    `feedback=False` rounds every block on its own, `refit=False` keeps the first row scales, for comparison.
     """
     started = time.perf_counter()
     width = prepared.rotation.width
@@ -161,9 +195,13 @@ def quantize_linear(
     rotated = pad_columns(prepared.rotation.apply(weight.astype(np.float32, copy=False)), codebook.dim)
     start = _initial_scale(rotated, width, name)
     safe = np.where(start > 0, start, np.float32(1))
-    codes, quantized = quantize_blocks(rotated, prepared.factors if feedback else None, codebook, safe)
+    columns = prepared.factors if feedback else None
+    below = output.factors if feedback and output is not None else None
+    codes, quantized = quantize_blocks(rotated, columns, codebook, safe, below)
     unit = quantized / safe[:, None]
-    scale = _as_half(_refitted_scale(rotated, unit, prepared.hessian, start), name)
+    metric = None if output is None else output.metric
+    best = _refitted_scale(rotated, unit, prepared.hessian, start, metric) if refit else start
+    scale = _as_half(best, name)
     layer = QuantizedLinear(
         pack.pack(codes.reshape(-1), codebook.bits), scale, (rows, width), prepared.rotation.seed, codebook
     )
@@ -178,7 +216,7 @@ def quantize_linear(
         columns=width,
         bits=layer.bits,
         bits_per_weight=layer.bits_per_weight,
-        proxy_error=proxy_error(error, rotated, prepared.hessian.astype(np.float32)),
+        proxy_error=proxy_error(error, rotated, prepared.hessian.astype(np.float32), metric),
         mse=mse,
         sqnr_db=float(-10 * np.log10(max(mse, 1e-300))),
         damping=prepared.damping,

@@ -16,6 +16,7 @@ from llvq_mini.feedback import (
     padded_width,
     proxy_error,
     quantize_blocks,
+    row_block,
 )
 
 
@@ -133,11 +134,68 @@ def test_padding_moves_no_weight():
     assert np.allclose(factors.upper[:48, :48], first.upper, atol=1e-5)  # the last block is eliminated first
 
 
+def naive_two_sided(weight, hessian, metric, book, height):
+    """Every block's target from the definition, rows above first: W + D N + M^T D N of all earlier blocks."""
+    right = factorize(hessian, book.dim).upper.astype(float) + np.eye(len(hessian))
+    left = factorize(metric, height).upper.astype(float) + np.eye(len(metric))
+    error, result = np.zeros(weight.shape), np.zeros(weight.shape)
+    for r in range(0, len(metric), height):
+        for b in range(0, len(hessian), book.dim):
+            cell = slice(r, r + height), slice(b, b + book.dim)
+            target = weight[cell] + (left.T @ error @ right)[cell]
+            result[cell] = book.decode(book.encode(target.astype(np.float32)))
+            error[cell] = weight[cell] - result[cell]
+    return result
+
+
+@pytest.mark.parametrize("height", [1, 4, 12])
+def test_feedback_on_both_sides_follows_its_definition(height):
+    book, rows = ScalarBlock(), 12
+    hessian, metric = (random_hessian(n, seed) + 0.01 * np.eye(n) for n, seed in ((96, 12), (rows, 13)))
+    weight = np.random.default_rng(14).standard_normal((rows, 96)).astype(np.float32)
+    ones = np.ones(rows, dtype=np.float32)
+    output = factorize(metric, height)
+    codes, quantized = quantize_blocks(weight, factorize(hessian), book, ones, output)
+    expected = naive_two_sided(weight, hessian, metric, book, height)
+    assert np.isclose(quantized, expected, atol=1e-5).mean() > 0.97  # a rounding tie changes what follows
+    assert np.allclose(book.decode(codes[:, 2]), quantized[:, 48:72])
+
+
+def test_an_output_metric_of_one_changes_nothing():
+    book, ones = ScalarBlock(), np.ones(30, dtype=np.float32)
+    weight = np.random.default_rng(5).standard_normal((30, 96)).astype(np.float32)
+    factors = factorize(random_hessian(96, seed=15) + 0.01 * np.eye(96))
+    alone = quantize_blocks(weight, factors, book, ones)[0]
+    assert np.array_equal(alone, quantize_blocks(weight, factors, book, ones, factorize(np.eye(30), 6))[0])
+
+
+def test_an_output_metric_lowers_its_own_loss():
+    book, ones = ScalarBlock(), np.ones(48, dtype=np.float32)
+    hessian, metric = (random_hessian(n, n) + 0.01 * np.eye(n) for n in (96, 48))
+    weight = np.random.default_rng(16).standard_normal((48, 96)).astype(np.float32)
+    factors, loss = factorize(hessian), []
+    for output in (factorize(metric, 4), None):
+        error = weight - quantize_blocks(weight, factors, book, ones, output)[1]
+        loss.append(proxy_error(error, weight, hessian, metric))
+    assert loss[0] < 0.85 * loss[1]
+
+
+def test_row_blocks_divide_the_rows():
+    assert [row_block(rows) for rows in (576, 192, 64, 43, 151)] == [24, 24, 16, 1, 1]
+    assert row_block(576, unit=16) == 16 and row_block(7, largest=3) == 1
+    with pytest.raises(ValueError, match="multiple of 16"):
+        row_block(24, unit=16)
+
+
 def test_proxy_error():
     weight = np.array([[1.0, 2.0]])
     assert proxy_error(weight, weight, np.eye(2)) == 1.0
     assert proxy_error(weight * 0.1, weight, np.diag([1.0, 5.0])) == pytest.approx(0.01)
     assert proxy_error(weight, weight * 0, np.eye(2)) == 0.0
+    rows, metric = np.array([[1.0, 0.0], [1.0, 2.0]]), np.array([[2.0, 1.0], [1.0, 3.0]])
+    hessian = np.array([[1.0, 0.5], [0.5, 4.0]])
+    expected = [np.trace(metric @ m @ hessian @ m.T) for m in (np.eye(2), rows)]
+    assert proxy_error(np.eye(2), rows, hessian, metric) == pytest.approx(expected[0] / expected[1])
 
 
 def test_bad_inputs():
@@ -145,6 +203,9 @@ def test_bad_inputs():
         factorize(-np.eye(24))
     with pytest.raises(ValueError, match="multiple of 24"):
         factorize(np.eye(25))
+    with pytest.raises(ValueError, match="for 2 rows"):
+        weight = np.zeros((2, 24), dtype=np.float32)
+        quantize_blocks(weight, None, ScalarBlock(), np.ones(2, dtype=np.float32), factorize(np.eye(3), 1))
     with pytest.raises(ValueError, match="multiple of 24"):
         quantize_blocks(
             np.zeros((2, 23), dtype=np.float32), None, ScalarBlock(), np.ones(2, dtype=np.float32)

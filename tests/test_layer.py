@@ -8,7 +8,7 @@ from doubles import ScalarBlock, random_hessian
 
 from llvq_mini.codebook import ShapeGain
 from llvq_mini.errors import LLVQError
-from llvq_mini.layer import QuantizedLinear, prepare, quantize_linear
+from llvq_mini.layer import QuantizedLinear, prepare, prepare_output, quantize_linear
 from llvq_mini.rotate import Rotation
 
 
@@ -53,6 +53,46 @@ def test_feedback_and_rotation_both_help():
     assert full < 0.8 * quantize_linear(weight, prepared, ScalarBlock(), feedback=False)[1].proxy_error
 
 
+@pytest.mark.parametrize("coupled", [False, True])
+def test_refitted_scales_are_where_the_loss_is_least(coupled):
+    rows = 6
+    weight, hessian, metric = heavy_weight(rows, 48, 9), random_hessian(48, 7), random_hessian(rows, 8)
+    output = prepare_output(metric) if coupled else None
+    prepared = prepare(hessian, 3)
+    kept, refitted = (
+        quantize_linear(weight, prepared, ScalarBlock(), output=output, refit=refit)[0]
+        for refit in (False, True)
+    )
+    assert np.array_equal(kept.codes, refitted.codes)
+    metric = output.metric if coupled else np.eye(rows)
+    shape = refitted.dequantize() / refitted.row_scale.astype(np.float64)[:, None]
+
+    def loss(scale):
+        error = weight - scale[:, None] * shape
+        return np.trace(metric @ error @ hessian @ error.T)
+
+    best = refitted.row_scale.astype(np.float64)
+    assert loss(best) < loss(kept.row_scale.astype(np.float64))
+    for row in range(rows):
+        for factor in (0.99, 1.01):
+            moved = best.copy()
+            moved[row] *= factor
+            assert loss(best) < loss(moved)
+
+
+def test_an_output_metric_lowers_the_loss_it_describes():
+    weight, prepared = heavy_weight(96, 192, 4), prepare(random_hessian(192, 2), 3)
+    output = prepare_output(random_hessian(96, 5))
+    assert output.factors.dim == 24 and np.trace(output.metric) == pytest.approx(96)
+    with_metric, report = quantize_linear(weight, prepared, ScalarBlock(), output=output)
+    dense = [with_metric.dequantize(), quantize_linear(weight, prepared, ScalarBlock())[0].dequantize()]
+    hessian = random_hessian(192, 2)
+    losses = [np.trace(output.metric @ (d - weight) @ hessian @ (d - weight).T) for d in dense]
+    assert losses[0] < 0.8 * losses[1]
+    whole = np.trace(output.metric @ weight @ hessian @ weight.T)
+    assert report.proxy_error == pytest.approx(losses[0] / whole, rel=1e-2)
+
+
 def test_any_number_of_rows_gives_the_same_codes(monkeypatch):
     from llvq_mini import feedback as module
 
@@ -68,8 +108,11 @@ def test_zero_and_tiny_rows_decode_to_zero():
     weight = heavy_weight(4, 48)
     weight[1] = 0
     weight[2] = 1e-12
-    dense = quantize_linear(weight, prepare(random_hessian(48, 1), 0), ScalarBlock())[0].dequantize()
-    assert not dense[1].any() and not dense[2].any() and np.isfinite(dense).all()
+    prepared = prepare(random_hessian(48, 1), 0)
+    for output in (None, prepare_output(random_hessian(4, 2))):
+        dense = quantize_linear(weight, prepared, ScalarBlock(), output=output)[0].dequantize()
+        assert not dense[1].any() and not dense[2].any() and np.isfinite(dense).all()
+        assert dense[0].any() and dense[3].any()
 
 
 def test_dequantize_is_the_inverse_rotation_of_scaled_codewords():

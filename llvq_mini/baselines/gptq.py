@@ -121,11 +121,10 @@ def quantize_groups(
         raise ValueError(
             f"Argument 'hessian' must be ({columns}, {columns}) and 'group' positive, got group {group!r}."
         )
-    permuted = act_order and hessian is not None
-    order = np.arange(columns)
-    if permuted:
-        order = np.argsort(-np.diag(hessian), kind="stable")
-    feedback = None if hessian is None else _feedback(hessian[np.ix_(order, order)])
+    order, feedback = np.arange(columns), None
+    if hessian is not None:
+        order = np.argsort(-np.diag(hessian), kind="stable") if act_order else order
+        feedback = _feedback(hessian[np.ix_(order, order)])
     original = weight[:, order].astype(np.float64)
     error = np.zeros((rows, columns))
     codes = np.empty((rows, columns), dtype=np.uint8)
@@ -146,4 +145,4 @@ def quantize_groups(
                 column = column + error[:, start:j] @ feedback[start:j, j]
             codes[:, j] = _levels(column, step, zero, 2**weight_bits - 1)
             error[:, j] = original[:, j] - _values(codes[:, j], step, zero)
-    return Grouped(codes, steps, zeros, order, weight_bits, group, permuted)
+    return Grouped(codes, steps, zeros, order, weight_bits, group, act_order and hessian is not None)
