@@ -17,9 +17,9 @@ gradients, all tokens alike and all outputs alike (traces are set to 1 first):
 Memory: one layer with its activations for one window, the states that enter every layer (kept by the caller), and a
 gradient of the same size.
 
-What this file does not do: terms between tokens and between layers; run the model forward; quantize. Papers: J. Martens,
-R. Grosse (arXiv 1503.05671) for Kronecker factors; YAQA (arXiv 2505.22988) uses such factors for rounding. Tests:
-``tests/test_sensitivity.py``.
+What this file does not do: terms between tokens and between layers; run the model forward; quantize. Papers: J.
+Martens, R. Grosse (arXiv 1503.05671) for Kronecker factors; YAQA (arXiv 2505.22988) uses such factors for rounding.
+Tests: ``tests/test_sensitivity.py``.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Sensitivity:
 
 
 def _unit(matrix: np.ndarray) -> np.ndarray:
-    """The matrix over its trace; a zero matrix (a linear that nothing depends on) becomes a multiple of the identity."""
+    """The matrix over its trace; the identity's for a zero matrix (a linear that nothing depends on)."""
     trace = float(np.trace(matrix))
     if not np.isfinite(trace):
         raise LLVQError("The gradients of this layer hold NaN or infinity; check the model's weights")
