@@ -118,7 +118,8 @@ def quantize_blocks(
 
     weight (rows, n) float32, n a multiple of codebook.dim; scale (rows,) float32, positive: blocks are
     divided by it before encoding; output: block factors of the rows' metric G, rows a multiple of its dim. Returns
-    codes (rows, n / dim) uint64 and the quantized weight (rows, n) float32.
+    codes (rows, n / dim) uint64, or uint8 (rows, n / dim, bytes) for long codes (codes.py), and the quantized weight
+    (rows, n) float32.
     """
     dim = codebook.dim
     rows, width = weight.shape
@@ -130,7 +131,7 @@ def quantize_blocks(
     height = rows if output is None else output.dim
     if output is not None and output.upper.shape != (rows, rows):
         raise ValueError(f"Argument 'output' must be for {rows} rows, got {output.upper.shape}")
-    codes = np.empty((rows, width // dim), dtype=np.uint64)
+    codes = np.empty((rows, 0), dtype=np.uint64)
     quantized = np.empty((rows, width), dtype=np.float32)
     error = np.zeros((rows, width), dtype=np.float32)  # D
     carried = np.zeros((rows, width), dtype=np.float32)  # D N
@@ -145,6 +146,8 @@ def quantize_blocks(
             base, target = _targets(cells, weight, factors, output, error, carried)
             scales = np.concatenate([scale[r] for r, _ in cells])
             fresh, rounded = _round(target, scales, codebook, pool)
+            if wave == 0:
+                codes = np.empty((rows, across, *fresh.shape[1:]), dtype=fresh.dtype)
             for (r, b), code, value, start in zip(
                 cells, _parts(fresh, height), _parts(rounded, height), _parts(base, height), strict=True
             ):

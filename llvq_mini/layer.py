@@ -104,10 +104,19 @@ class QuantizedLinear:
         """The weight matrix (out, in) float32 in the layer's own coordinates."""
         rows, width = self.shape
         blocks = padded_width(width, self.codebook.dim) // self.codebook.dim
-        codes = pack.unpack(self.codes, self.codebook.bits, rows * blocks)
+        codes = _unpacked(self.codes, self.codebook.bits, rows * blocks)
         values = self.codebook.decode(codes).reshape(rows, -1)[:, :width]
         scaled = np.ascontiguousarray(values * self.row_scale.astype(np.float32)[:, None])
         return Rotation(width, self.seed).inverse(scaled)
+
+
+def _packed(codes: np.ndarray, bits: int) -> np.ndarray:
+    """Codes as a byte string; long codes (codes.py) are bytes already."""
+    return codes.reshape(-1) if codes.dtype == np.uint8 else pack.pack(codes.reshape(-1), bits)
+
+
+def _unpacked(packed: np.ndarray, bits: int, count: int) -> np.ndarray:
+    return packed.reshape(count, -1) if bits > 64 else pack.unpack(packed, bits, count)
 
 
 @dataclass(frozen=True)
@@ -203,7 +212,7 @@ def quantize_linear(
     best = _refitted_scale(rotated, unit, prepared.hessian, start, metric) if refit else start
     scale = _as_half(best, name)
     layer = QuantizedLinear(
-        pack.pack(codes.reshape(-1), codebook.bits), scale, (rows, width), prepared.rotation.seed, codebook
+        _packed(codes, codebook.bits), scale, (rows, width), prepared.rotation.seed, codebook
     )
     error = rotated - unit * scale.astype(np.float32)[:, None]
     error[:, width:] = 0

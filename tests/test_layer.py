@@ -93,6 +93,18 @@ def test_an_output_metric_lowers_the_loss_it_describes():
     assert report.proxy_error == pytest.approx(losses[0] / whole, rel=1e-2)
 
 
+def test_long_codes_are_stored_as_their_bytes():
+    from llvq_mini.catalogue import two_stage
+
+    weight, prepared = heavy_weight(24, 48), prepare(random_hessian(48, 1), 0)
+    layer, report = quantize_linear(weight, prepared, two_stage(72))
+    assert layer.codes.shape == (24 * 2 * 9,) and report.bits_per_weight == 3 + 16 / 48
+    assert np.sum((layer.dequantize() - weight) ** 2) == pytest.approx(
+        report.mse * np.sum(weight**2), rel=1e-2
+    )
+    assert report.mse < 0.04
+
+
 def test_any_number_of_rows_gives_the_same_codes(monkeypatch):
     from llvq_mini import feedback as module
 
