@@ -100,12 +100,15 @@ class QuantizedLinear:
         """Stored bits over out * in."""
         return self.bits / (self.shape[0] * self.shape[1])
 
+    def block_codes(self) -> np.ndarray:
+        """The codes of all blocks, row after row: uint64, or uint8 (blocks, bytes) for long codes."""
+        blocks = padded_width(self.shape[1], self.codebook.dim) // self.codebook.dim
+        return _unpacked(self.codes, self.codebook.bits, self.shape[0] * blocks)
+
     def dequantize(self) -> np.ndarray:
         """The weight matrix (out, in) float32 in the layer's own coordinates."""
         rows, width = self.shape
-        blocks = padded_width(width, self.codebook.dim) // self.codebook.dim
-        codes = _unpacked(self.codes, self.codebook.bits, rows * blocks)
-        values = self.codebook.decode(codes).reshape(rows, -1)[:, :width]
+        values = self.codebook.decode(self.block_codes()).reshape(rows, -1)[:, :width]
         scaled = np.ascontiguousarray(values * self.row_scale.astype(np.float32)[:, None])
         return Rotation(width, self.seed).inverse(scaled)
 

@@ -1,0 +1,186 @@
+"""Ways to quantize one linear of the embedded model: what llm_rivals.py and llm_ablation.py compare.
+
+An arm turns a `Matrix` (weight, calibration statistics, rotation seed) into a dense matrix and the bits that storing
+it takes: codes, scales, and whatever else its decoder needs for this matrix. All arms of a kind share the statistics:
+
+    plain   E[x x^T], damped
+    sink    the same plus 4 E[x_0 x_0^T] for value projections
+    fisher  half E[x x^T], half weighted by the squared gradient at the output (sensitivity.py)
+
+Rotations are an arm's own affair: `leech` and the other block codes rotate the input side as the library does; "none"
+and "both" are made by rotating matrix and Hessian around the library's rotation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from llvq_mini.baselines.e8 import E8P, e8p_residual
+from llvq_mini.baselines.gptq import quantize_groups
+from llvq_mini.baselines.residual import residual_kmeans
+from llvq_mini.baselines.tiled import Tiled
+from llvq_mini.baselines.trellis import Trellis
+from llvq_mini.catalogue import two_stage
+from llvq_mini.codebook import ShapeGain, Tapered
+from llvq_mini.codes import VariableRate
+from llvq_mini.entropy_leech import EntropyLeech
+from llvq_mini.hessian import DAMPING, SINK_WEIGHT, damped
+from llvq_mini.interlocked import CAPS_BY_BITS, Interlocked
+from llvq_mini.layer import prepare, prepare_output, quantize_linear
+from llvq_mini.rotate import Rotation
+from llvq_mini.sensitivity import Sensitivity
+
+OUTPUT_SEED = 0x5EED  # added to the input side's seed for a rotation of the output side
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """One linear: weight float32 (out, in); plain E[x x^T] and first E[x_0 x_0^T], float64 (in, in); its Fisher
+    traces; a seed for its rotation.
+    """
+
+    name: str
+    weight: np.ndarray
+    plain: np.ndarray
+    first: np.ndarray
+    sensitivity: Sensitivity
+    seed: int
+
+    def hessian(self, kind: str) -> np.ndarray:
+        """The input statistics by name."""
+        if kind == "fisher":
+            return self.sensitivity.hessian(self.plain)
+        sink = kind == "sink" and self.name.endswith("v_proj")
+        return self.plain + SINK_WEIGHT * self.first if sink else self.plain
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """Dense float32 (out, in), stored bits, and for the library's own format the arrays of a QuantizedLinear."""
+
+    dense: np.ndarray
+    bits: int
+    codes: np.ndarray | None = None
+    row_scale: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A method by name; book: the codebook's spec for arms in the library's own format, else None."""
+
+    name: str
+    text: str
+    run: Callable[[Matrix], Quantized]
+    spec: Callable[[], dict[str, Any]] | None = None
+    tune_steps: int = 0  # of scale fine-tuning afterwards
+
+
+def blocks(
+    make: Callable[[], Any],
+    hessian: str = "fisher",
+    damping: float = DAMPING,
+    rotation: str = "input",
+    feedback: bool = True,
+    refit: bool = True,
+    output: bool = False,
+    unit: int = 1,
+) -> Callable[[Matrix], Quantized]:
+    """An arm's method from a codebook and the steps around it; the codebook is made once, when it is first needed."""
+    made: list[Any] = []
+
+    def run(matrix: Matrix) -> Quantized:
+        book = made[0] if made else made.append(make()) or made[0]
+        weight, statistics = matrix.weight, matrix.hessian(hessian)
+        columns = Rotation(weight.shape[1], matrix.seed)
+        rows = Rotation(weight.shape[0], matrix.seed + OUTPUT_SEED)
+        if rotation == "none":  # the library's rotation takes back what is done here
+            weight = columns.inverse(weight)
+            statistics = columns.inverse(columns.inverse(statistics).T.copy())
+        if rotation == "both":
+            weight = rows.apply(weight.T.copy()).T.copy()
+        metric = prepare_output(matrix.sensitivity.metric(), unit=unit) if output else None
+        prepared = prepare(statistics, matrix.seed, book.dim, damping)
+        linear, report = quantize_linear(
+            weight, prepared, book, matrix.name, feedback=feedback, refit=refit, output=metric
+        )
+        dense = linear.dequantize()
+        if rotation == "none":
+            dense = columns.apply(dense)
+        if rotation == "both":
+            dense = rows.inverse(dense.T.copy()).T.copy()
+        bits = report.bits
+        if isinstance(book, VariableRate):
+            bits = 8 * (len(book.compress(linear.block_codes())) + linear.row_scale.nbytes)
+        own = rotation == "input"
+        return Quantized(dense, bits, linear.codes if own else None, linear.row_scale if own else None)
+
+    return run
+
+
+def groups(bits: int, hessian: str | None) -> Callable[[Matrix], Quantized]:
+    """Round-to-nearest (no Hessian) or GPTQ in groups of 64."""
+
+    def run(matrix: Matrix) -> Quantized:
+        metric = None if hessian is None else damped(matrix.hessian(hessian), DAMPING)[0]
+        grouped = quantize_groups(matrix.weight, bits, metric)
+        return Quantized(grouped.dequantize(), grouped.bits)
+
+    return run
+
+
+def _trellis(bits: int, states: int, code: str = "lut") -> Callable[[], Tiled]:
+    return lambda: Tiled(Trellis(bits, states, code))
+
+
+def rivals() -> list[Arm]:
+    """Other methods, at 2, 3 and 4 bits, with the same statistics and where possible the same feedback."""
+    arms = []
+    for bits in (2, 3, 4):
+        arms += [
+            Arm(f"rtn-{bits}", f"round to nearest, {bits} bits in groups of 64", groups(bits, None)),
+            Arm(f"gptq-{bits}", f"GPTQ, {bits} bits in groups of 64, act-order", groups(bits, "plain")),
+            Arm(f"gptq-{bits}-fisher", f"GPTQ, {bits} bits, Fisher Hessians", groups(bits, "fisher")),
+            Arm(f"trellis12-{bits}", f"trellis L = 12, {bits} bits", blocks(_trellis(bits, 12), unit=16)),
+        ]
+    arms += [
+        Arm("e8p-2", "E8P, 2 bits, same rotation and feedback", blocks(E8P)),
+        Arm("e8p-3", "E8P in two stages, 3 bits", blocks(lambda: e8p_residual(3))),
+        Arm("e8p-4", "E8P in two stages, 4 bits", blocks(lambda: e8p_residual(4))),
+        Arm("residual-2", "residual k-means, two lists of 256 in 8 dimensions", blocks(residual_kmeans)),
+        Arm("trellis16-2", "trellis 3INST, L = 16, 2 bits", blocks(_trellis(2, 16, "3inst"), unit=16)),
+        Arm("leech-2", "Leech tapered, 2 bits", blocks(Tapered), lambda: Tapered().spec()),
+        Arm("leech-3", "Leech in two stages, 3 bits", blocks(lambda: two_stage(72))),
+        Arm("leech-4", "Leech in two stages, 4 bits", blocks(lambda: two_stage(96))),
+        Arm("entropy-2", "entropy-coded Leech points, 2 bits on average", blocks(lambda: EntropyLeech(2.0))),
+    ]
+    return arms
+
+
+def ablation() -> list[Arm]:
+    """The library's method with one thing changed at a time."""
+
+    def leech(name: str, text: str, make: Callable[[], Any] = Tapered, tune: int = 0, **options: Any) -> Arm:
+        return Arm(name, text, blocks(make, **options), lambda: make().spec(), tune)
+
+    return [
+        leech("base", "tapered, input rotation, feedback, refit, Fisher Hessians"),
+        leech("no-rotation", "no rotation", rotation="none"),
+        leech("both-rotations", "input and output rotations", rotation="both"),
+        leech("no-feedback", "every block rounded on its own", feedback=False),
+        leech("no-refit", "row scales from the row's norm only", refit=False),
+        leech("plain", "E[x x^T] without regard to the sink", hessian="plain"),
+        leech("sink", "E[x x^T], value projections with 4 E[x_0 x_0^T]", hessian="sink"),
+        leech("two-sided", "feedback between rows as well, by the Fisher metric of outputs", output=True),
+        leech("damping-0.1", "damping 0.1 instead of 0.01", damping=0.1),
+        leech("gain-0", "shells 2-13, no gain bit", lambda: ShapeGain(13, 0)),
+        leech("gain-1", "shells 2-12, one gain bit", lambda: ShapeGain(12, 1)),
+        leech("gain-2", "shells 2-11, two gain bits", lambda: ShapeGain(11, 2)),
+        leech("interlocked", "interlocked spheres, 48 bits", Interlocked),
+        leech("bits-1.5", "interlocked spheres, 36 bits", lambda: Interlocked(CAPS_BY_BITS[36])),
+        leech("bits-2.5", "interlocked spheres, 60 bits", lambda: Interlocked(CAPS_BY_BITS[60])),
+        leech("tuned", "the base and scale fine-tuning", tune=160),
+    ]

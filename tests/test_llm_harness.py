@@ -1,0 +1,156 @@
+"""benchmarks/llm_harness.py and its arms on a tiny model: bits by hand, resumption, paired intervals."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from doubles import ScalarBlock, random_hessian, some_text, tiny_llama
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+
+import llm_arms
+from llm_arms import Arm, Matrix, ablation, blocks, groups, rivals
+from llm_harness import Bench, paired, summary, table
+
+from llvq_mini.errors import LLVQError
+from llvq_mini.layer import prepare, quantize_linear
+from llvq_mini.sensitivity import Sensitivity
+
+TEXTS = some_text(4000), some_text(3000)[::-1]
+
+
+def matrix(rows=32, columns=64, name="model.layers.0.self_attn.v_proj"):
+    weight = np.random.default_rng(0).standard_normal((rows, columns)).astype(np.float32)
+    plain = random_hessian(columns, 1)
+    first = np.outer(np.ones(columns), np.ones(columns))
+    return Matrix(
+        name, weight, plain, first, Sensitivity(random_hessian(columns, 2), random_hessian(rows, 3)), 5
+    )
+
+
+def bench(tmp_path, work="work", **options):
+    source = tmp_path / "model"
+    if not source.exists():
+        tiny_llama(source, hidden=48, layers=2)
+    lines = []
+    options = {"windows": 3, "context": 64, "evaluated": 3, "texts": TEXTS, **options}
+    made = Bench(
+        tmp_path / work, source=str(source), results=tmp_path / f"{work}-results", say=lines.append, **options
+    )
+    return made, lines
+
+
+def test_arm_names_are_unique_and_say_what_they_do():
+    arms = rivals() + ablation()
+    assert len({arm.name for arm in arms}) == len(arms) and all(arm.text for arm in arms)
+
+
+def test_statistics_by_name():
+    m = matrix()
+    assert np.array_equal(m.hessian("plain"), m.plain)
+    assert np.array_equal(m.hessian("sink"), m.plain + 4 * m.first)
+    assert np.array_equal(replace(m, name="q_proj").hessian("sink"), m.plain)
+    assert np.array_equal(m.hessian("fisher"), m.sensitivity.hessian(m.plain))
+
+
+def test_rotations_are_what_they_say():
+    """No rotation equals rounding the blocks of the matrix as it is; both rotations decode to the same space."""
+    m = matrix(columns=48)
+    plain = blocks(ScalarBlock, rotation="none", feedback=False, refit=False)(m)
+    scale = np.sqrt(np.square(m.weight).mean(axis=1)).astype(np.float16).astype(np.float32)[:, None]
+    book = ScalarBlock()
+    expected = book.decode(book.encode((m.weight / scale).reshape(-1, 24))).reshape(m.weight.shape) * scale
+    assert np.isclose(plain.dense, expected, atol=1e-4).mean() > 0.99 and plain.codes is None
+    both = blocks(ScalarBlock, rotation="both")(m)
+    assert np.square(both.dense - m.weight).mean() < 0.2
+    own = blocks(ScalarBlock, hessian="plain")(m)
+    linear, report = quantize_linear(m.weight, prepare(m.plain, 5), ScalarBlock())
+    assert np.array_equal(own.dense, linear.dequantize()) and own.bits == report.bits
+
+
+def test_bits_of_arms():
+    m = matrix(columns=96)
+    assert blocks(ScalarBlock)(m).bits == 32 * (4 * 48 + 16)
+    assert groups(2, None)(m).bits == 32 * (96 * 2 + 2 * 18)
+    assert groups(3, "fisher")(m).bits == 32 * (96 * 3 + 2 * 19) + 96 * 16
+    trellis = blocks(llm_arms._trellis(2, 8), unit=16)(m)
+    assert trellis.bits == 32 * (96 * 2 + 16)
+
+
+@pytest.mark.slow
+def test_entropy_coded_bits_are_measured():
+    arm = next(arm for arm in rivals() if arm.name == "entropy-2")
+    done = arm.run(matrix(192, 192))
+    assert 1.9 < (done.bits - 192 * 16) / 192**2 < 2.15
+
+
+def test_stopped_and_continued_is_the_same(tmp_path):
+    arm = Arm("scalar", "scalar", blocks(ScalarBlock))
+    whole, _ = bench(tmp_path, "whole")
+    expected = whole.run(arm)
+    assert len(expected["windows"]) == 3 and expected["bits_per_weight"] > 2
+    assert expected["weights"] == 2 * (2 * 48 * 48 + 2 * 24 * 48 + 3 * 48 * 88)
+    for stop in range(1, 12):
+
+        def fuse(line, left=[stop]):  # noqa: B006
+            left[0] -= 1
+            if not left[0]:
+                raise KeyboardInterrupt
+
+        made, _ = bench(tmp_path, "parts")
+        made.say = fuse
+        try:
+            result = made.run(arm)
+            break
+        except KeyboardInterrupt:
+            continue
+    same = ("windows", "bits", "excess", "kl")
+    assert {key: result[key] for key in same} == {key: expected[key] for key in same}
+    made.clean(arm)
+    assert not (made.work / "arms" / "scalar").exists() and made.run(arm) == result
+    with pytest.raises(LLVQError, match="another"):
+        bench(tmp_path, "parts", windows=2)
+
+
+def test_fine_tuning_starts_from_the_base(tmp_path):
+    spec = {"kind": "tapered"}
+    made, lines = bench(tmp_path)
+    book = ScalarBlock()
+    original, llm_harness = None, sys.modules["llm_harness"]
+    original, llm_harness.from_spec = llm_harness.from_spec, lambda given: book
+    try:
+        base = Arm("base", "base", blocks(ScalarBlock), lambda: spec)
+        tuned = replace(base, name="tuned", tune_steps=12)
+        before, after = made.run(base), made.run(tuned, base="base")
+    finally:
+        llm_harness.from_spec = original
+    assert after["excess"] < before["excess"] and after["bits"] == before["bits"]
+    assert not (made.work / "arms" / "tuned" / "layer-00.npz").exists()
+    assert sum("step" in line for line in lines) == 12
+
+
+def test_paired_intervals():
+    one = summary([window(excess) for excess in (1.0, 2.0, 3.0)])
+    other = summary([window(excess) for excess in (0.5, 1.6, 2.4)])
+    mean, low, high = paired(one, other)
+    assert mean == pytest.approx(0.5) and low == pytest.approx(0.5 - 4.3027 * 0.1 / 3**0.5, abs=1e-3)
+    assert high == pytest.approx(1 - low)
+    results = [{"arm": "a", "bits_per_weight": 2.0, **one}, {"arm": "b", "bits_per_weight": 2.1, **other}]
+    lines = table(results, "b")
+    assert lines[1].startswith("b") and "+0.5000" in lines[2] and json.dumps(results)
+
+
+def window(excess):
+    return {
+        "nats_per_token": 3 + excess,
+        "baseline_nats_per_token": 3.0,
+        "excess": excess,
+        "kl": excess,
+        "top1_agreement": 0.5,
+        "tokens": 10,
+    }
