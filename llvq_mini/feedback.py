@@ -67,10 +67,13 @@ def pad_columns(weight: np.ndarray, dim: int = 24) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Factors:
-    """The block factorization of a damped Hessian: `upper` is N less its diagonal blocks, float32 (n, n)."""
+    """The block factorization of a damped Hessian: `upper` is N less its diagonal blocks, float32 (n, n); `noise`
+    is the sum of the traces of G_b, what errors of unit variance cost after feedback.
+    """
 
     upper: np.ndarray
     dim: int
+    noise: float
 
 
 def factorize(hessian: np.ndarray, dim: int = 24) -> Factors:
@@ -94,7 +97,8 @@ def factorize(hessian: np.ndarray, dim: int = 24) -> Factors:
         block = slice(start, start + dim)
         # N_pb = T_pb (T_bb)^-1 for the rows p above the block
         upper[:start, block] = np.linalg.solve(triangle[block, block].T, triangle[:start, block].T).T
-    return Factors(upper, dim)
+    blocks = triangle.reshape(width // dim, dim, width // dim, dim)
+    return Factors(upper, dim, float(np.square(np.einsum("iaib->iab", blocks)).sum()))
 
 
 def row_block(rows: int, largest: int = 24, unit: int = 1) -> int:
