@@ -13,12 +13,13 @@ and "both" are made by rotating matrix and Hessian around the library's rotation
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from llvq_mini.allocate import allocate, predicted_loss
 from llvq_mini.baselines.e8 import E8P, e8p_residual
 from llvq_mini.baselines.gptq import quantize_groups
 from llvq_mini.baselines.residual import residual_kmeans
@@ -28,12 +29,14 @@ from llvq_mini.catalogue import two_stage
 from llvq_mini.codebook import ShapeGain, Tapered
 from llvq_mini.codes import VariableRate
 from llvq_mini.entropy_leech import EntropyLeech
+from llvq_mini.feedback import factorize, pad_hessian
 from llvq_mini.hessian import DAMPING, SINK_WEIGHT, damped
 from llvq_mini.interlocked import CAPS_BY_BITS, Interlocked
 from llvq_mini.layer import prepare, prepare_output, quantize_linear
 from llvq_mini.rotate import Rotation
 from llvq_mini.sensitivity import Sensitivity
 
+MIXED = [lambda: Interlocked(CAPS_BY_BITS[36]), Tapered, lambda: Interlocked(CAPS_BY_BITS[60])]
 OUTPUT_SEED = 0x5EED  # added to the input side's seed for a rotation of the output side
 
 
@@ -70,13 +73,46 @@ class Quantized:
 
 @dataclass(frozen=True)
 class Arm:
-    """A method by name; book: the codebook's spec for arms in the library's own format, else None."""
+    """A method by name. plan: from all matrices to what quantizes one (most methods need not see the others). spec:
+    the codebook's for arms in the library's own format. tune_steps: of scale fine-tuning afterwards.
+    """
 
     name: str
     text: str
-    run: Callable[[Matrix], Quantized]
+    plan: Callable[[Iterable[Matrix]], Callable[[Matrix], Quantized]]
     spec: Callable[[], dict[str, Any]] | None = None
-    tune_steps: int = 0  # of scale fine-tuning afterwards
+    tune_steps: int = 0
+
+
+def alone(run: Callable[[Matrix], Quantized]) -> Callable[[Iterable[Matrix]], Callable[[Matrix], Quantized]]:
+    """The plan of a method that looks at one matrix at a time."""
+    return lambda matrices: run
+
+
+def mixed(makes: list[Callable[[], Any]], budget: float) -> Callable[..., Callable[[Matrix], Quantized]]:
+    """The plan that gives every linear one of several codebooks, by predicted loss, at an average of `budget` bits."""
+
+    def plan(matrices: Iterable[Matrix]) -> Callable[[Matrix], Quantized]:
+        sample = np.random.default_rng(0).standard_normal((4000, 24)).astype(np.float32)
+        errors, methods = {}, {}
+        for make in makes:
+            book = make()
+            rate = book.bits_per_weight
+            errors[rate] = float(np.square(sample - book.decode(book.encode(sample))).mean())
+            methods[rate] = blocks(make)
+        losses, sizes = {}, {}
+        for matrix in matrices:
+            columns = Rotation(matrix.weight.shape[1], matrix.seed)
+            full, _ = damped(columns.conjugate(matrix.hessian("fisher")), DAMPING)
+            unit = predicted_loss(
+                matrix.weight, matrix.sensitivity.outputs, factorize(pad_hessian(full)).noise
+            )
+            losses[matrix.name] = [(rate, error * unit) for rate, error in errors.items()]
+            sizes[matrix.name] = matrix.weight.size
+        rates = allocate(losses, sizes, budget)
+        return lambda matrix: methods[rates[matrix.name]](matrix)
+
+    return plan
 
 
 def blocks(
@@ -141,21 +177,33 @@ def rivals() -> list[Arm]:
     arms = []
     for bits in (2, 3, 4):
         arms += [
-            Arm(f"rtn-{bits}", f"round to nearest, {bits} bits in groups of 64", groups(bits, None)),
-            Arm(f"gptq-{bits}", f"GPTQ, {bits} bits in groups of 64, act-order", groups(bits, "plain")),
-            Arm(f"gptq-{bits}-fisher", f"GPTQ, {bits} bits, Fisher Hessians", groups(bits, "fisher")),
-            Arm(f"trellis12-{bits}", f"trellis L = 12, {bits} bits", blocks(_trellis(bits, 12), unit=16)),
+            Arm(f"rtn-{bits}", f"round to nearest, {bits} bits in groups of 64", alone(groups(bits, None))),
+            Arm(
+                f"gptq-{bits}", f"GPTQ, {bits} bits in groups of 64, act-order", alone(groups(bits, "plain"))
+            ),
+            Arm(f"gptq-{bits}-fisher", f"GPTQ, {bits} bits, Fisher Hessians", alone(groups(bits, "fisher"))),
+            Arm(
+                f"trellis12-{bits}",
+                f"trellis L = 12, {bits} bits",
+                alone(blocks(_trellis(bits, 12), unit=16)),
+            ),
         ]
     arms += [
-        Arm("e8p-2", "E8P, 2 bits, same rotation and feedback", blocks(E8P)),
-        Arm("e8p-3", "E8P in two stages, 3 bits", blocks(lambda: e8p_residual(3))),
-        Arm("e8p-4", "E8P in two stages, 4 bits", blocks(lambda: e8p_residual(4))),
-        Arm("residual-2", "residual k-means, two lists of 256 in 8 dimensions", blocks(residual_kmeans)),
-        Arm("trellis16-2", "trellis 3INST, L = 16, 2 bits", blocks(_trellis(2, 16, "3inst"), unit=16)),
-        Arm("leech-2", "Leech tapered, 2 bits", blocks(Tapered), lambda: Tapered().spec()),
-        Arm("leech-3", "Leech in two stages, 3 bits", blocks(lambda: two_stage(72))),
-        Arm("leech-4", "Leech in two stages, 4 bits", blocks(lambda: two_stage(96))),
-        Arm("entropy-2", "entropy-coded Leech points, 2 bits on average", blocks(lambda: EntropyLeech(2.0))),
+        Arm("e8p-2", "E8P, 2 bits, same rotation and feedback", alone(blocks(E8P))),
+        Arm("e8p-3", "E8P in two stages, 3 bits", alone(blocks(lambda: e8p_residual(3)))),
+        Arm("e8p-4", "E8P in two stages, 4 bits", alone(blocks(lambda: e8p_residual(4)))),
+        Arm(
+            "residual-2", "residual k-means, two lists of 256 in 8 dimensions", alone(blocks(residual_kmeans))
+        ),
+        Arm("trellis16-2", "trellis 3INST, L = 16, 2 bits", alone(blocks(_trellis(2, 16, "3inst"), unit=16))),
+        Arm("leech-2", "Leech tapered, 2 bits", alone(blocks(Tapered)), lambda: Tapered().spec()),
+        Arm("leech-3", "Leech in two stages, 3 bits", alone(blocks(lambda: two_stage(72)))),
+        Arm("leech-4", "Leech in two stages, 4 bits", alone(blocks(lambda: two_stage(96)))),
+        Arm(
+            "entropy-2",
+            "entropy-coded Leech points, 2 bits on average",
+            alone(blocks(lambda: EntropyLeech(2.0))),
+        ),
     ]
     return arms
 
@@ -164,7 +212,7 @@ def ablation() -> list[Arm]:
     """The library's method with one thing changed at a time."""
 
     def leech(name: str, text: str, make: Callable[[], Any] = Tapered, tune: int = 0, **options: Any) -> Arm:
-        return Arm(name, text, blocks(make, **options), lambda: make().spec(), tune)
+        return Arm(name, text, alone(blocks(make, **options)), lambda: make().spec(), tune)
 
     return [
         leech("base", "tapered, input rotation, feedback, refit, Fisher Hessians"),
@@ -182,5 +230,6 @@ def ablation() -> list[Arm]:
         leech("interlocked", "interlocked spheres, 48 bits", Interlocked),
         leech("bits-1.5", "interlocked spheres, 36 bits", lambda: Interlocked(CAPS_BY_BITS[36])),
         leech("bits-2.5", "interlocked spheres, 60 bits", lambda: Interlocked(CAPS_BY_BITS[60])),
+        Arm("mixed", "1.5, 2 or 2.5 bits by predicted loss, 2 on average", mixed(MIXED, 2.0)),
         leech("tuned", "the base and scale fine-tuning", tune=160),
     ]

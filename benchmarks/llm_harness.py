@@ -214,13 +214,16 @@ class Bench:
     def _quantize(self, arm: Arm, folder: Path) -> dict[str, Any]:
         """All layers to files; bits and weights over all of them, and seconds."""
         total = {"bits": 0, "weights": 0, "cpu_seconds": 0.0}
-        for index in range(len(self.layers)):
+        count = len(self.layers)
+        missing = any(not (folder / f"layer-{index:02}.npz").exists() for index in range(count))
+        run = arm.plan(m for index in range(count) for m in self.matrices(index)) if missing else None
+        for index in range(count):
             path = folder / f"layer-{index:02}.npz"
-            if not path.exists():
+            if run is not None and not path.exists():
                 started, cpu = time.perf_counter(), time.process_time()
                 arrays: dict[str, Any] = {"bits": 0, "weights": 0}
                 for matrix in self.matrices(index):
-                    done = arm.run(matrix)
+                    done = run(matrix)
                     arrays["bits"] += done.bits
                     arrays["weights"] += done.dense.size
                     arrays[f"{matrix.name}.dense"] = done.dense
@@ -254,12 +257,12 @@ class Bench:
             return
         assert arm.spec is not None
         book, linears = from_spec(arm.spec()), {}
-        shapes = dict(self.source.model.named_modules())
+        modules = dict(self.source.model.named_modules())
         for index in range(len(self.layers)):
             arrays = load_arrays(layers / f"layer-{index:02}.npz")
             for key in [key for key in arrays if key.endswith(".codes")]:
                 name = key.removesuffix(".codes")
-                weight = shapes[name].weight
+                weight = modules[name].weight
                 linears[name] = QuantizedLinear(
                     arrays[key],
                     arrays[f"{name}.row_scale"],
@@ -279,7 +282,8 @@ class Bench:
         )
         arrays = {f"{name}.row_scale": linear.row_scale for name, linear in tuned.items()}
         arrays |= {f"{name}.norm": norm.weight.numpy() for name, norm in scaling_norms(student).items()}
-        arrays |= {f"{name}.dense": shapes_weight(student, name) for name in tuned}
+        tuned_modules = dict(student.named_modules())
+        arrays |= {f"{name}.dense": tuned_modules[name].weight.numpy() for name in tuned}
         save_arrays(path, **arrays)
 
     def _evaluate(self, arm: Arm, layers: Path, folder: Path) -> list[dict[str, Any]]:
@@ -306,11 +310,6 @@ class Bench:
     def clean(self, arm: Arm) -> None:
         """Delete an arm's dense weights; its result stays."""
         shutil.rmtree(self.work / "arms" / arm.name, ignore_errors=True)
-
-
-def shapes_weight(model: Any, name: str) -> np.ndarray:
-    """A module's weight as an array."""
-    return model.get_submodule(name).weight.numpy(force=True)
 
 
 def summary(windows: list[dict[str, Any]]) -> dict[str, Any]:

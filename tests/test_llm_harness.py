@@ -14,7 +14,7 @@ from doubles import ScalarBlock, random_hessian, some_text, tiny_llama
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
 import llm_arms
-from llm_arms import Arm, Matrix, ablation, blocks, groups, rivals
+from llm_arms import Arm, Matrix, ablation, alone, blocks, groups, mixed, rivals
 from llm_harness import Bench, paired, summary, table
 
 from llvq_mini.errors import LLVQError
@@ -82,15 +82,30 @@ def test_bits_of_arms():
     assert trellis.bits == 32 * (96 * 2 + 16)
 
 
+def test_mixed_rates_go_where_the_loss_is():
+    class Coarse(ScalarBlock):
+        bits, bits_per_weight = 24, 1.0
+        levels, shifts = np.array([-0.8, 0.8], dtype=np.float32), np.arange(24, dtype=np.uint64)
+
+        def decode(self, codes):
+            return self.levels[((codes[:, None] >> self.shifts) & np.uint64(1)).astype(np.int64)]
+
+    loud, quiet = matrix(name="loud"), matrix(name="quiet")
+    loud = replace(loud, sensitivity=replace(loud.sensitivity, outputs=100 * loud.sensitivity.outputs))
+    run = mixed([Coarse, ScalarBlock], 1.5)([quiet, loud])
+    assert run(loud).bits == blocks(ScalarBlock)(loud).bits
+    assert run(quiet).bits == blocks(Coarse)(quiet).bits < run(loud).bits
+
+
 @pytest.mark.slow
 def test_entropy_coded_bits_are_measured():
     arm = next(arm for arm in rivals() if arm.name == "entropy-2")
-    done = arm.run(matrix(192, 192))
+    done = arm.plan([])(matrix(192, 192))
     assert 1.9 < (done.bits - 192 * 16) / 192**2 < 2.15
 
 
 def test_stopped_and_continued_is_the_same(tmp_path):
-    arm = Arm("scalar", "scalar", blocks(ScalarBlock))
+    arm = Arm("scalar", "scalar", alone(blocks(ScalarBlock)))
     whole, _ = bench(tmp_path, "whole")
     expected = whole.run(arm)
     assert len(expected["windows"]) == 3 and expected["bits_per_weight"] > 2
@@ -124,7 +139,7 @@ def test_fine_tuning_starts_from_the_base(tmp_path):
     original, llm_harness = None, sys.modules["llm_harness"]
     original, llm_harness.from_spec = llm_harness.from_spec, lambda given: book
     try:
-        base = Arm("base", "base", blocks(ScalarBlock), lambda: spec)
+        base = Arm("base", "base", alone(blocks(ScalarBlock)), lambda: spec)
         tuned = replace(base, name="tuned", tune_steps=12)
         before, after = made.run(base), made.run(tuned, base="base")
     finally:
