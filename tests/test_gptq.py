@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from doubles import random_hessian
 
+from llvq_mini.baselines import from_spec
 from llvq_mini.baselines.gptq import GROUP, grid, quantize_groups
 from llvq_mini.baselines.tiled import Tiled
 from llvq_mini.baselines.trellis import Trellis
@@ -112,6 +113,7 @@ def test_tiles_are_the_trellis_row_after_row():
     inner = book.trellis
     assert np.array_equal(book.decode(codes), inner.decode(inner.encode(x.reshape(3, 256))).reshape(48, 16))
     assert np.array_equal(book.decode(codes[16:32]), book.decode(codes)[16:32])
+    assert np.array_equal(from_spec(book.spec()).decode(codes), book.decode(codes))
     with pytest.raises(ValueError, match="multiple"):
         book.encode(x[:10])
     with pytest.raises(ValueError, match="multiple"):

@@ -34,6 +34,7 @@ _KINDS = {
     "additive": ("residual", "Additive"),
     "residual": ("residual", "Residual"),
     "trellis": ("trellis", "Trellis"),
+    "tiled": ("tiled", "Tiled"),
     "bsq": ("binary", "BSQ"),
     "lfq": ("binary", "LFQ"),
     "fsq": ("binary", "FSQ"),
@@ -47,6 +48,8 @@ def from_spec(spec: dict[str, Any]) -> Codebook:
     arguments = {key: value for key, value in spec.items() if key != "kind"}
     if spec["kind"] == "residual":
         arguments["stages"] = [from_spec(stage) for stage in arguments.get("stages", ())]
+    if spec["kind"] == "tiled":
+        arguments["trellis"] = from_spec(arguments.get("trellis", {}))
     module, name = _KINDS[spec["kind"]]
     try:
         return getattr(import_module(module if "." in module else f"{__name__}.{module}"), name)(**arguments)

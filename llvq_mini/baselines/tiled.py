@@ -30,7 +30,7 @@ class Tiled:
     def __init__(self, trellis: Trellis) -> None:
         self.trellis = trellis
         self.bits, self.bits_per_weight = SIDE * trellis.weight_bits, trellis.bits_per_weight
-        self.name = f"{trellis.name}, in tiles"
+        self.name, self.table_bytes = f"{trellis.name}, in tiles", trellis.table_bytes
 
     def _rows(self, count: int) -> int:
         if count % SIDE:
