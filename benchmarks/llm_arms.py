@@ -3,9 +3,10 @@
 An arm turns a `Matrix` (weight, calibration statistics, rotation seed) into a dense matrix and the bits that storing
 it takes: codes, scales, and whatever else its decoder needs for this matrix. All arms of a kind share the statistics:
 
-    plain   E[x x^T], damped
-    sink    the same plus 4 E[x_0 x_0^T] for value projections
+    plain   E[x x^T]
+    sink    the same, plus 4 E[x_0 x_0^T] for value projections: what the library does
     fisher  half E[x x^T], half weighted by the squared gradient at the output (sensitivity.py)
+    values  fisher for value projections, plain for the others
 
 Rotations are an arm's own affair: `leech` and the other block codes rotate the input side as the library does; "none"
 and "both" are made by rotating matrix and Hessian around the library's rotation.
@@ -42,23 +43,30 @@ OUTPUT_SEED = 0x5EED  # added to the input side's seed for a rotation of the out
 
 @dataclass(frozen=True)
 class Matrix:
-    """One linear: weight float32 (out, in); plain E[x x^T] and first E[x_0 x_0^T], float64 (in, in); its Fisher
-    traces; a seed for its rotation.
+    """One linear: weight float32 (out, in); plain E[x x^T] and first E[x_0 x_0^T], float64 (in, in); a seed for its
+    rotation; its Fisher traces where an arm has asked for them.
     """
 
     name: str
     weight: np.ndarray
     plain: np.ndarray
     first: np.ndarray
-    sensitivity: Sensitivity
     seed: int
+    sensitivity: Sensitivity | None = None
+
+    @property
+    def traces(self) -> Sensitivity:
+        """The Fisher traces, which must be there."""
+        if self.sensitivity is None:
+            raise ValueError(f"The arm needs Fisher traces of '{self.name}'; declare it with fisher=True")
+        return self.sensitivity
 
     def hessian(self, kind: str) -> np.ndarray:
         """The input statistics by name."""
-        if kind == "fisher":
-            return self.sensitivity.hessian(self.plain)
-        sink = kind == "sink" and self.name.endswith("v_proj")
-        return self.plain + SINK_WEIGHT * self.first if sink else self.plain
+        value = self.name.endswith("v_proj")
+        if kind == "fisher" or (kind == "values" and value):
+            return self.traces.hessian(self.plain)
+        return self.plain + SINK_WEIGHT * self.first if kind == "sink" and value else self.plain
 
 
 @dataclass(frozen=True)
@@ -74,7 +82,8 @@ class Quantized:
 @dataclass(frozen=True)
 class Arm:
     """A method by name. plan: from all matrices to what quantizes one (most methods need not see the others). spec:
-    the codebook's for arms in the library's own format. tune_steps: of scale fine-tuning afterwards.
+    the codebook's for arms in the library's own format. tune_steps: of scale fine-tuning afterwards. fisher: whether
+    it needs the backward pass.
     """
 
     name: str
@@ -82,6 +91,7 @@ class Arm:
     plan: Callable[[Iterable[Matrix]], Callable[[Matrix], Quantized]]
     spec: Callable[[], dict[str, Any]] | None = None
     tune_steps: int = 0
+    fisher: bool = False
 
 
 def alone(run: Callable[[Matrix], Quantized]) -> Callable[[Iterable[Matrix]], Callable[[Matrix], Quantized]]:
@@ -103,10 +113,9 @@ def mixed(makes: list[Callable[[], Any]], budget: float) -> Callable[..., Callab
         losses, sizes = {}, {}
         for matrix in matrices:
             columns = Rotation(matrix.weight.shape[1], matrix.seed)
-            full, _ = damped(columns.conjugate(matrix.hessian("fisher")), DAMPING)
-            unit = predicted_loss(
-                matrix.weight, matrix.sensitivity.outputs, factorize(pad_hessian(full)).noise
-            )
+            statistics = matrix.hessian("sink") / np.trace(matrix.hessian("sink"))
+            full, _ = damped(columns.conjugate(statistics), DAMPING)
+            unit = predicted_loss(matrix.weight, matrix.traces.outputs, factorize(pad_hessian(full)).noise)
             losses[matrix.name] = [(rate, error * unit) for rate, error in errors.items()]
             sizes[matrix.name] = matrix.weight.size
         rates = allocate(losses, sizes, budget)
@@ -117,7 +126,7 @@ def mixed(makes: list[Callable[[], Any]], budget: float) -> Callable[..., Callab
 
 def blocks(
     make: Callable[[], Any],
-    hessian: str = "fisher",
+    hessian: str = "sink",
     damping: float = DAMPING,
     rotation: str = "input",
     feedback: bool = True,
@@ -138,7 +147,7 @@ def blocks(
             statistics = columns.inverse(columns.inverse(statistics).T.copy())
         if rotation == "both":
             weight = rows.apply(weight.T.copy()).T.copy()
-        metric = prepare_output(matrix.sensitivity.metric(), unit=unit) if output else None
+        metric = prepare_output(matrix.traces.metric(), unit=unit) if output else None
         prepared = prepare(statistics, matrix.seed, book.dim, damping)
         linear, report = quantize_linear(
             weight, prepared, book, matrix.name, feedback=feedback, refit=refit, output=metric
@@ -181,7 +190,7 @@ def rivals() -> list[Arm]:
             Arm(
                 f"gptq-{bits}", f"GPTQ, {bits} bits in groups of 64, act-order", alone(groups(bits, "plain"))
             ),
-            Arm(f"gptq-{bits}-fisher", f"GPTQ, {bits} bits, Fisher Hessians", alone(groups(bits, "fisher"))),
+            Arm(f"gptq-{bits}-sink", f"GPTQ, {bits} bits, knowing the sink", alone(groups(bits, "sink"))),
             Arm(
                 f"trellis12-{bits}",
                 f"trellis L = 12, {bits} bits",
@@ -211,18 +220,26 @@ def rivals() -> list[Arm]:
 def ablation() -> list[Arm]:
     """The library's method with one thing changed at a time."""
 
-    def leech(name: str, text: str, make: Callable[[], Any] = Tapered, tune: int = 0, **options: Any) -> Arm:
-        return Arm(name, text, alone(blocks(make, **options)), lambda: make().spec(), tune)
+    def leech(
+        name: str,
+        text: str,
+        make: Callable[[], Any] = Tapered,
+        tune: int = 0,
+        fisher: bool = False,
+        **options: Any,
+    ) -> Arm:
+        return Arm(name, text, alone(blocks(make, **options)), lambda: make().spec(), tune, fisher)
 
     return [
-        leech("base", "tapered, input rotation, feedback, refit, Fisher Hessians"),
+        leech("base", "tapered, input rotation, feedback, refit, 4 E[x_0 x_0^T] for values"),
         leech("no-rotation", "no rotation", rotation="none"),
         leech("both-rotations", "input and output rotations", rotation="both"),
         leech("no-feedback", "every block rounded on its own", feedback=False),
         leech("no-refit", "row scales from the row's norm only", refit=False),
         leech("plain", "E[x x^T] without regard to the sink", hessian="plain"),
-        leech("sink", "E[x x^T], value projections with 4 E[x_0 x_0^T]", hessian="sink"),
-        leech("two-sided", "feedback between rows as well, by the Fisher metric of outputs", output=True),
+        leech("fisher", "half Fisher statistics everywhere", fisher=True, hessian="fisher"),
+        leech("fisher-values", "half Fisher statistics for value projections", fisher=True, hessian="values"),
+        leech("two-sided", "feedback between rows as well, by the Fisher metric", fisher=True, output=True),
         leech("damping-0.1", "damping 0.1 instead of 0.01", damping=0.1),
         leech("gain-0", "shells 2-13, no gain bit", lambda: ShapeGain(13, 0)),
         leech("gain-1", "shells 2-12, one gain bit", lambda: ShapeGain(12, 1)),
@@ -230,6 +247,6 @@ def ablation() -> list[Arm]:
         leech("interlocked", "interlocked spheres, 48 bits", Interlocked),
         leech("bits-1.5", "interlocked spheres, 36 bits", lambda: Interlocked(CAPS_BY_BITS[36])),
         leech("bits-2.5", "interlocked spheres, 60 bits", lambda: Interlocked(CAPS_BY_BITS[60])),
-        Arm("mixed", "1.5, 2 or 2.5 bits by predicted loss, 2 on average", mixed(MIXED, 2.0)),
+        Arm("mixed", "1.5, 2 or 2.5 bits by predicted loss, 2 on average", mixed(MIXED, 2.0), fisher=True),
         leech("tuned", "the base and scale fine-tuning", tune=160),
     ]

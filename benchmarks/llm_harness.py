@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 import torch
 from llm_arms import Arm, Matrix
+from llm_table import summary
 
 from llvq_mini import embedded
 from llvq_mini.baselines import from_spec
@@ -106,16 +107,24 @@ class Bench:
             raise LLVQError(f"'{self.work}' holds work on another model or text; give another folder")
         write_json(path, mark)
 
-    def calibrate(self) -> None:
-        """Statistics of all layers: forward for inputs, backward for Fisher traces, each layer a file."""
-        if all((self.files / f"fisher-{i:02}.npz").exists() for i in range(len(self.layers))):
+    def calibrate(self, fisher: bool) -> None:
+        """Statistics of all layers: forward for inputs, backward for Fisher traces if asked for, each layer a file.
+
+        The states between layers stay on the disk until the backward pass has used them.
+        """
+        wanted = ("plain", "fisher") if fisher else ("plain",)
+        if all(self._has(kind, index) for kind in wanted for index in range(len(self.layers))):
             return
         with torch.no_grad():
             first, keywords = entering_states(self.source.model, self.windows)
         self._forward(first, keywords)
-        self._backward(keywords)
-        for path in [*self.files.glob("states-*.npz"), *self.files.glob("gradients-*.npz")]:
-            path.unlink()
+        if fisher:
+            self._backward(keywords)
+            for path in [*self.files.glob("states-*.npz"), *self.files.glob("gradients-*.npz")]:
+                path.unlink()
+
+    def _has(self, kind: str, index: int) -> bool:
+        return (self.files / f"{kind}-{index:02}.npz").exists()
 
     def _states(self, index: int) -> list[torch.Tensor]:
         """What enters layer `index` (or leaves the last)."""
@@ -126,10 +135,10 @@ class Bench:
         save_arrays(self.files / f"{kind}-{index:02}.npz", states=torch.cat(states).numpy())
 
     def _forward(self, states: list[torch.Tensor], keywords: list[dict[str, Any]]) -> None:
-        if not (self.files / "states-00.npz").exists():
+        if not self._has("states", 0):
             self._save_states("states", 0, states)
         for index, (_, layer) in enumerate(self.layers):
-            if (self.files / f"states-{index + 1:02}.npz").exists():
+            if self._has("states", index + 1):
                 continue
             started = time.perf_counter()
             states = self._states(index)
@@ -147,7 +156,7 @@ class Bench:
 
     def _backward(self, keywords: list[dict[str, Any]]) -> None:
         top = len(self.layers)
-        done = [i for i in range(top + 1) if (self.files / f"gradients-{i:02}.npz").exists()]
+        done = [i for i in range(top + 1) if self._has("gradients", i)]
         if done:
             top = min(done)
             arrays = load_arrays(self.files / f"gradients-{top:02}.npz")
@@ -174,19 +183,17 @@ class Bench:
         """The linears of one decoder layer with their statistics."""
         prefix, layer = self.layers[index]
         plain = load_arrays(self.files / f"plain-{index:02}.npz")
-        fisher = load_arrays(self.files / f"fisher-{index:02}.npz")
+        fisher = load_arrays(self.files / f"fisher-{index:02}.npz") if self._has("fisher", index) else {}
         result = []
         for short, module in linears_of(layer).items():
             leader = str(plain[f"{short}.leader"])
             name = f"{prefix}.{short}"
             seed = int.from_bytes(hashlib.sha256(f"0:{prefix}.{leader}".encode()).digest()[:4], "little")
-            traces = Sensitivity(
-                *(fisher[f"{short}.{side}"].astype(np.float64) for side in ("inputs", "outputs"))
-            )
-            weight = module.weight.numpy()
-            result.append(
-                Matrix(name, weight, plain[f"{leader}.plain"], plain[f"{leader}.first"], traces, seed)
-            )
+            sides = [fisher.get(f"{short}.{side}") for side in ("inputs", "outputs")]
+            known = [side.astype(np.float64) for side in sides if side is not None]
+            statistics = plain[f"{leader}.plain"], plain[f"{leader}.first"]
+            traces = Sensitivity(*known) if known else None
+            result.append(Matrix(name, module.weight.numpy(), *statistics, seed, traces))
         return result
 
     def run(self, arm: Arm, base: str | None = None) -> dict[str, Any]:
@@ -197,7 +204,7 @@ class Bench:
         target = self.results / f"{arm.name}.json"
         if target.exists():
             return json.loads(target.read_text())
-        self.calibrate()
+        self.calibrate(arm.fisher)
         folder = self.work / "arms" / arm.name
         layers = self.work / "arms" / (base if base and arm.tune_steps else arm.name)
         folder.mkdir(parents=True, exist_ok=True)
@@ -310,44 +317,3 @@ class Bench:
     def clean(self, arm: Arm) -> None:
         """Delete an arm's dense weights; its result stays."""
         shutil.rmtree(self.work / "arms" / arm.name, ignore_errors=True)
-
-
-def summary(windows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Means over windows, standard errors of their means, and the windows themselves."""
-    means = {}
-    for key in ("excess", "kl", "top1_agreement", "nats_per_token", "baseline_nats_per_token"):
-        values = np.array([window[key] for window in windows])
-        means[key] = float(values.mean())
-        if len(values) > 1:
-            means[f"{key}_se"] = float(values.std(ddof=1) / len(values) ** 0.5)
-    means["perplexity"] = float(np.exp(means["nats_per_token"]))
-    means["baseline_perplexity"] = float(np.exp(means["baseline_nats_per_token"]))
-    return {**means, "windows": windows}
-
-
-def paired(one: dict[str, Any], other: dict[str, Any], key: str = "excess") -> tuple[float, float, float]:
-    """Mean difference one - other over the same windows and its 95 % interval (Student's t)."""
-    from scipy.stats import t
-
-    difference = np.array([a[key] - b[key] for a, b in zip(one["windows"], other["windows"], strict=True)])
-    mean = float(difference.mean())
-    half = float(t.ppf(0.975, len(difference) - 1) * difference.std(ddof=1) / len(difference) ** 0.5)
-    return mean, mean - half, mean + half
-
-
-def table(results: list[dict[str, Any]], reference: str) -> list[str]:
-    """One line an arm, best first, with the paired difference to the reference arm."""
-    by_name = {result["arm"]: result for result in results}
-    lines = [
-        f"{'arm':16s} {'bits':>6s} {'excess':>8s} {'s.e.':>6s} {'KL':>7s} {'top-1':>6s}  minus {reference}"
-    ]
-    for result in sorted(results, key=lambda item: item["excess"]):
-        line = (
-            f"{result['arm']:16s} {result['bits_per_weight']:6.3f} {result['excess']:8.4f} "
-            f"{result.get('excess_se', float('nan')):6.4f} {result['kl']:7.4f} {result['top1_agreement']:6.1%}"
-        )
-        if reference in by_name and result["arm"] != reference and len(result["windows"]) > 1:
-            mean, low, high = paired(result, by_name[reference])
-            line += f"  {mean:+.4f} [{low:+.4f}, {high:+.4f}]"
-        lines.append(line)
-    return lines

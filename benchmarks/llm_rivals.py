@@ -16,7 +16,8 @@ import json
 from pathlib import Path
 
 from llm_arms import Arm, rivals
-from llm_harness import RESULTS, Bench, table
+from llm_harness import RESULTS, Bench
+from llm_table import table
 
 from llvq_mini import embedded
 

@@ -15,7 +15,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
 import llm_arms
 from llm_arms import Arm, Matrix, ablation, alone, blocks, groups, mixed, rivals
-from llm_harness import Bench, paired, summary, table
+from llm_harness import Bench
+from llm_table import paired, summary, table
 
 from llvq_mini.errors import LLVQError
 from llvq_mini.layer import prepare, quantize_linear
@@ -29,7 +30,7 @@ def matrix(rows=32, columns=64, name="model.layers.0.self_attn.v_proj"):
     plain = random_hessian(columns, 1)
     first = np.outer(np.ones(columns), np.ones(columns))
     return Matrix(
-        name, weight, plain, first, Sensitivity(random_hessian(columns, 2), random_hessian(rows, 3)), 5
+        name, weight, plain, first, 5, Sensitivity(random_hessian(columns, 2), random_hessian(rows, 3))
     )
 
 
@@ -56,6 +57,11 @@ def test_statistics_by_name():
     assert np.array_equal(m.hessian("sink"), m.plain + 4 * m.first)
     assert np.array_equal(replace(m, name="q_proj").hessian("sink"), m.plain)
     assert np.array_equal(m.hessian("fisher"), m.sensitivity.hessian(m.plain))
+    assert np.array_equal(m.hessian("values"), m.hessian("fisher"))
+    without = replace(m, name="q_proj", sensitivity=None)
+    assert np.array_equal(without.hessian("values"), m.plain)
+    with pytest.raises(ValueError, match="needs Fisher"):
+        without.hessian("fisher")
 
 
 def test_rotations_are_what_they_say():
@@ -66,7 +72,7 @@ def test_rotations_are_what_they_say():
     book = ScalarBlock()
     expected = book.decode(book.encode((m.weight / scale).reshape(-1, 24))).reshape(m.weight.shape) * scale
     assert np.isclose(plain.dense, expected, atol=1e-4).mean() > 0.99 and plain.codes is None
-    both = blocks(ScalarBlock, rotation="both")(m)
+    both = blocks(ScalarBlock, rotation="both", feedback=False)(m)
     assert np.square(both.dense - m.weight).mean() < 0.2
     own = blocks(ScalarBlock, hessian="plain")(m)
     linear, report = quantize_linear(m.weight, prepare(m.plain, 5), ScalarBlock())
@@ -104,8 +110,10 @@ def test_entropy_coded_bits_are_measured():
     assert 1.9 < (done.bits - 192 * 16) / 192**2 < 2.15
 
 
+@pytest.mark.slow
 def test_stopped_and_continued_is_the_same(tmp_path):
     arm = Arm("scalar", "scalar", alone(blocks(ScalarBlock)))
+    arm = replace(arm, plan=alone(blocks(ScalarBlock, hessian="values")), fisher=True)
     whole, _ = bench(tmp_path, "whole")
     expected = whole.run(arm)
     assert len(expected["windows"]) == 3 and expected["bits_per_weight"] > 2
@@ -132,6 +140,7 @@ def test_stopped_and_continued_is_the_same(tmp_path):
         bench(tmp_path, "parts", windows=2)
 
 
+@pytest.mark.slow
 def test_fine_tuning_starts_from_the_base(tmp_path):
     spec = {"kind": "tapered"}
     made, lines = bench(tmp_path)
