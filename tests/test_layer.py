@@ -93,6 +93,7 @@ def test_an_output_metric_lowers_the_loss_it_describes():
     assert report.proxy_error == pytest.approx(losses[0] / whole, rel=1e-2)
 
 
+@pytest.mark.slow
 def test_long_codes_are_stored_as_their_bytes():
     from llvq_mini.catalogue import two_stage
 
