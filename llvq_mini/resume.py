@@ -49,6 +49,7 @@ _VERSION = 1
 #: Modules without influence on the bytes of a quantized model.
 _IRRELEVANT = {
     "__init__",
+    "allocate",
     "bench",
     "cached",
     "catalogue",
@@ -57,6 +58,7 @@ _IRRELEVANT = {
     "evaluate",
     "export",
     "files",
+    "finetune",
     "hf",
     "plan",
     "plots",
@@ -64,6 +66,7 @@ _IRRELEVANT = {
     "reference",
     "report",
     "resume",
+    "sensitivity",
 }
 
 
