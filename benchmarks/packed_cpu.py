@@ -5,7 +5,8 @@
 
 Every mode has a process of its own, which loads the model, generates greedily with a key-value cache after a prompt of
 PROMPT tokens, and reports its resident memory (VmRSS, and the peak VmHWM) after loading and after generating. Loading
-dense weights peaks above what stays. `prompt` is the prompt's tokens over the time to the first new token, `generate`
+dense weights peaks above what stays; `tensors` are the model's own bytes, the rest of the memory is Python, PyTorch,
+transformers and compiled kernels; a mapped file counts once it is read. `prompt` is the prompt's tokens over the time to the first new token, `generate`
 the new tokens over the time of the rest, fastest of the repetitions.
 
 The quantized folder is the one `llvq demo` makes and reuses; --quick writes random codes of the same shapes instead,
@@ -53,6 +54,7 @@ def measure(mode: str, folder: str, tokens: int, repetitions: int) -> dict[str, 
     else:
         model, _ = llvq_mini.load(folder, mode)
     loaded = resident()
+    tensors = sum(tensor.nbytes for tensor in [*model.parameters(), *model.buffers()]) / 1e6
     ids = torch.from_numpy(np.random.default_rng(0).integers(100, 40_000, (1, PROMPT)))
     prompt_seconds, token_seconds = [], []
     with torch.inference_mode():
@@ -68,6 +70,7 @@ def measure(mode: str, folder: str, tokens: int, repetitions: int) -> dict[str, 
     return {
         "prompt_tokens_per_second": PROMPT / min(prompt_seconds),
         "tokens_per_second": tokens / min(token_seconds),
+        "tensors_mb": tensors,
         "imported_mb": imported,
         "loaded_mb": loaded["now"],
         "loading_peak_mb": loaded["peak"],
@@ -110,12 +113,15 @@ def random_folder(folder: Path) -> Path:
 def table(rows: dict[str, dict[str, Any]]) -> str:
     """The figures as text."""
     lines = [
-        f"{'':10s} {'prompt':>10s} {'generate':>10s} {'loaded':>10s} {'load peak':>10s} {'running':>10s}"
+        f"{'':10s} {'prompt':>10s} {'generate':>10s} {'tensors':>10s} {'loaded':>10s} {'load peak':>10s} {'running':>10s}"
     ]
-    lines.append(f"{'':10s} {'tokens/s':>10s} {'tokens/s':>10s} {'MB':>10s} {'MB':>10s} {'MB':>10s}")
+    lines.append(
+        f"{'':10s} {'tokens/s':>10s} {'tokens/s':>10s} {'MB':>10s} {'MB':>10s} {'MB':>10s} {'MB':>10s}"
+    )
     for mode, row in rows.items():
         lines.append(
             f"{mode:10s} {row['prompt_tokens_per_second']:10.1f} {row['tokens_per_second']:10.2f} "
+            f"{row['tensors_mb']:10.0f} "
             f"{row['loaded_mb']:10.0f} {row['loading_peak_mb']:10.0f} {row['running_mb']:10.0f}"
         )
     lines.append(f"of which Python and its packages: {rows['packed']['imported_mb']:.0f} MB")
