@@ -6,8 +6,8 @@
 Every mode has a process of its own, which loads the model, generates greedily with a key-value cache after a prompt of
 PROMPT tokens, and reports its resident memory (VmRSS, and the peak VmHWM) after loading and after generating. Loading
 dense weights peaks above what stays; `tensors` are the model's own bytes, the rest of the memory is Python, PyTorch,
-transformers and compiled kernels; a mapped file counts once it is read. `prompt` is the prompt's tokens over the time to the first new token, `generate`
-the new tokens over the time of the rest, fastest of the repetitions.
+transformers and compiled kernels; a mapped file counts once it is read. `prompt` is the prompt's tokens over the time to
+the first new token, `generate` the new tokens over the time of the rest, fastest of the repetitions.
 
 The quantized folder is the one `llvq demo` makes and reuses; --quick writes random codes of the same shapes instead,
 which decode at the same speed. Prints a table for people and, as the last line, the same in JSON.
@@ -112,12 +112,9 @@ def random_folder(folder: Path) -> Path:
 
 def table(rows: dict[str, dict[str, Any]]) -> str:
     """The figures as text."""
-    lines = [
-        f"{'':10s} {'prompt':>10s} {'generate':>10s} {'tensors':>10s} {'loaded':>10s} {'load peak':>10s} {'running':>10s}"
-    ]
-    lines.append(
-        f"{'':10s} {'tokens/s':>10s} {'tokens/s':>10s} {'MB':>10s} {'MB':>10s} {'MB':>10s} {'MB':>10s}"
-    )
+    columns = ("prompt", "generate", "tensors", "loaded", "load peak", "running")
+    units = ("tokens/s", "tokens/s", "MB", "MB", "MB", "MB")
+    lines = ["".ljust(10) + "".join(f" {text:>10s}" for text in texts) for texts in (columns, units)]
     for mode, row in rows.items():
         lines.append(
             f"{mode:10s} {row['prompt_tokens_per_second']:10.1f} {row['tokens_per_second']:10.2f} "
