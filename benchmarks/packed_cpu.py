@@ -6,8 +6,8 @@
 Every mode has a process of its own, which loads the model, generates greedily with a key-value cache after a prompt of
 PROMPT tokens, and reports its resident memory (VmRSS, and the peak VmHWM) after loading and after generating. Loading
 dense weights peaks above what stays; `tensors` are the model's own bytes, the rest of the memory is Python, PyTorch,
-transformers and compiled kernels; a mapped file counts once it is read. `prompt` is the prompt's tokens over the time to
-the first new token, `generate` the new tokens over the time of the rest, fastest of the repetitions.
+transformers and compiled kernels; a mapped file counts once it is read. `prompt` is the tokens of the prompt over the
+time to the first new token, `generate` the new tokens over the time of the rest, fastest of the repetitions.
 
 The quantized folder is the one `llvq demo` makes and reuses; --quick writes random codes of the same shapes instead,
 which decode at the same speed. Prints a table for people and, as the last line, the same in JSON.
