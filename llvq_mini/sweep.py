@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ._parallel import give_back_memory
 from .anatomy import decoder_layers, linears_of, outside, reaches_all_positions
 from .calibrate import Inputs, advance, collect_inputs, entering_states
 from .codebook import Ball, Codebook, ShapeGain, Tapered
@@ -148,6 +149,7 @@ def all_layers(
     for index in range(start, open_layers[-1] + 1):
         prefix, layer = layers[index]
         progress.begin(index)
+        give_back_memory()
         with source.loaded(layer):
             sums = _one_layer(prefix, layer, states, keywords[index], work, book, settings, clock, progress)
         memory["sums_bytes"] = max(memory["sums_bytes"], sums)
@@ -185,6 +187,7 @@ def _one_layer(
             leader = inputs.leader[name.removeprefix(f"{prefix}.")]
             work.save(name, linear, {**report.to_dict(), "input_of": f"{prefix}.{leader}"})
             clock.lap("quantize")
+            give_back_memory()
             progress.tick()
     if settings.sequential:
         for short, module in names.items():
