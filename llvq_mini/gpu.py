@@ -5,7 +5,7 @@
     nearest_direction(x, machine, max_shell)   search.nearest_direction, one warp a block
     cuda()   the GPU as a machine; LLVQError with one sentence where there is none
 
-A *machine* runs kernels: it holds arrays and launches by name.  `Cuda` is the real one: sources are compiled by CuPy for
+A *machine* runs kernels: it holds arrays and launches by name.  `Cuda` is the real one: CuPy compiles the sources for
 the present card at first use (machine code, cached on disk by CuPy, so a second process starts at once); memory is
 torch's, handed to CuPy through DLPack; work goes to torch's current stream.  The tests have another machine, which runs
 the same sources on the CPU (kernels/host_shim.h), so everything here except `Cuda` is proved without a GPU.
@@ -26,9 +26,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from llvq_mini import gain, golay, index, search
+from llvq_mini import golay, index, search
 from llvq_mini._index_tables import tables
-from llvq_mini.codebook import Ball, Codebook, Tapered
+from llvq_mini.codebook import Ball, Codebook, ShapeGain, SingleShell, Tapered
 from llvq_mini.errors import LLVQError
 from llvq_mini.layer import QuantizedLinear
 from llvq_mini.rotate import Rotation, hartley_matrix
@@ -71,7 +71,7 @@ def _codes_of(codebook: Codebook) -> tuple[NDArray, NDArray, NDArray, int]:
     elif isinstance(codebook, Tapered):
         cap, base = codebook.caps[-1], 1
         start = np.cumsum([0, *(index.size(c) - 1 for c in codebook.caps[:-1])])
-    elif hasattr(codebook, "gain_bits"):
+    elif isinstance(codebook, ShapeGain | SingleShell):
         cap, base = codebook.max_shell, index.size(codebook.min_shell - 1)
         start = np.arange(1 << codebook.gain_bits, dtype=np.int64) << (codebook.bits - codebook.gain_bits)
     else:

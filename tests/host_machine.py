@@ -6,6 +6,8 @@ import ctypes
 import os
 import shutil
 import subprocess
+import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,13 @@ def build(folder: Path, sources: Path | None = None) -> ctypes.CDLL:
     driver = (sources or gpu.sources()) / "host_driver.cpp"
     subprocess.run([compiler, *FLAGS, "-o", str(library), str(driver)], check=True)
     return ctypes.CDLL(str(library))
+
+
+@cache
+def library() -> ctypes.CDLL:
+    """The kernels of the library, compiled once a process."""
+    with tempfile.TemporaryDirectory() as folder:
+        return build(Path(folder))
 
 
 class HostMachine:
