@@ -62,7 +62,7 @@ class Machine(Protocol):
     def launch(self, name: str, grid: int, block: int, shared: int, args: tuple[Any, ...]) -> None: ...
 
 
-def _codes_of(codebook: Codebook) -> tuple[NDArray, NDArray, NDArray, int]:
+def codes_of(codebook: Codebook) -> tuple[NDArray, NDArray, NDArray, int]:
     """(first code of every gain, (index of the first point, last index), factor float32 (gains, 32), cap)."""
     norms = 4.0 * np.sqrt(np.arange(32, dtype=np.float64))
     if isinstance(codebook, Ball):
@@ -91,7 +91,7 @@ def tables_of(codebook: Codebook) -> NDArray[np.uint8]:
 
     ValueError for a codebook that is no Leech code.
     """
-    start, limits, factor, cap = _codes_of(codebook)
+    start, limits, factor, cap = codes_of(codebook)
     t = tables(cap)._asdict()
     sorted_from = np.argsort(index._ORDER, axis=1)  # where coordinate i of an octad is found in tree order
     order = (sorted_from << 4 * np.arange(8)).sum(axis=1).astype(np.uint32)

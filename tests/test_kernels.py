@@ -36,7 +36,7 @@ def machine():
 
 def valid_codes(codebook, rng: np.random.Generator, n: int) -> np.ndarray:
     """Random codes, and the first and last code of every gain."""
-    start, limits, _, cap = gpu._codes_of(codebook)
+    start, limits, _, cap = gpu.codes_of(codebook)
     if isinstance(codebook, Tapered):
         sizes = np.array([index.size(c) - 1 for c in codebook.caps])
     else:
