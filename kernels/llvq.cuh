@@ -8,8 +8,9 @@
 //
 // Tables. The host hands over one array of bytes: a header of 32 integers (slots below), then the library's own
 // arrays as they lie in memory, int64 tables included, each on a multiple of 16 bytes. A kernel copies all of it to
-// shared memory where it fits (100 kB at cap 12), or reads it in place. Two arrays are derived by the host
-// (llvq_mini/gpu.py): `order`, where the coordinates of an octad find their values, and `factor`, gain / |v|.
+// shared memory where it fits (113 kB at cap 12), or reads it in place. Four arrays are derived by the host
+// (llvq_mini/gpu.py): `order`, where the coordinates of an octad find their values, `factor`, gain / |v|, and the
+// reciprocals of the two tables by which ranks are divided.
 //
 // Points travel as six registers of four signed bytes, coordinate i in byte i mod 4 of register i / 4. Reversals work
 // on four coordinates at once: with m = 0xff in the bytes to reverse, (v ^ m) + (m & 0x01010101) is -v there. No carry
@@ -42,7 +43,8 @@ extern __shared__ __align__(16) u8 llvq_shared[];
 // Slots of the header: byte offsets of the arrays, then counts.
 enum Slot {
     START, LIMITS, FIRST, ROW_EXCESS, ROW_KIND, ROW_SIZE, WORDS, WORD_START, SIGN_BITS, LEFT, RIGHT, ORIGIN, CUMULATIVE,
-    TOTAL, BLOCK_NODE, QUAD, QUAD_START, GOLAY, ORDER, FACTOR, BYTES, BITS, LEVELS, ROWS, EXCESSES, QUAD_EXCESSES
+    TOTAL, BLOCK_NODE, QUAD, QUAD_START, GOLAY, ORDER, FACTOR, ROW_INVERSE, INVERSE, BYTES, BITS, LEVELS, ROWS, EXCESSES,
+    QUAD_EXCESSES
 };
 
 struct Tables {
@@ -53,8 +55,8 @@ struct Tables {
     __device__ T at(Slot slot, i64 position) const {
         return reinterpret_cast<const T*>(blob + count(slot))[position];
     }
-    __device__ int left(int node) const { return static_cast<int>(at<i64>(LEFT, node)); }
-    __device__ int right(int node) const { return static_cast<int>(at<i64>(RIGHT, node)); }
+    __device__ int left(int node) const { return at<int>(LEFT, 2 * node); }
+    __device__ int right(int node) const { return at<int>(RIGHT, 2 * node); }
     __device__ i64 wide(Slot slot, i64 position) const { return at<i64>(slot, position); }
 };
 
@@ -89,14 +91,34 @@ __device__ inline u32 byte_mask(u32 four_bits) { return ((four_bits & 15) * 0x00
 
 __device__ inline u32 reversed(u32 v, u32 mask) { return (v ^ mask) + (mask & 0x01010101u); }
 
+// n / size and the remainder, with the reciprocal of size from a table: a quotient below 2^40 is off by one at most.
+// The division of the language takes some hundred instructions instead.
+__device__ inline i64 divide(i64 n, i64 size, double inverse, i64& remainder) {
+    i64 quotient = static_cast<i64>(static_cast<double>(n) * inverse);
+    remainder = n - quotient * size;
+    if (remainder < 0) --quotient, remainder += size;
+    if (remainder >= size) ++quotient, remainder -= size;
+    return quotient;
+}
+
 // A rank of a node with excess n: the excess of its left half (returned), the rank of the left and of the right half.
 __device__ inline int split(const Tables& t, int node, int n, i64 rank, i64& upper, i64& lower) {
-    const i64 at = t.wide(ORIGIN, node) + n * (n + 1) / 2;
+    const int at = static_cast<int>(t.wide(ORIGIN, node)) + n * (n + 1) / 2;
     int a = 0;
     while (a < n && t.wide(CUMULATIVE, at + a + 1) <= rank) ++a;
-    rank -= t.wide(CUMULATIVE, at + a);
-    const i64 size = t.wide(TOTAL, t.right(node) * t.count(EXCESSES) + n - a);
-    upper = static_cast<u64>(rank) / static_cast<u64>(size);
+    const int right = t.right(node) * t.count(EXCESSES) + n - a;
+    upper = divide(rank - t.wide(CUMULATIVE, at + a), t.wide(TOTAL, right), t.at<double>(INVERSE, right), lower);
+    return a;
+}
+
+// The same for an octad, whose counts fit 32 bits: the low words of the tables are enough.
+__device__ inline int split_octad(const Tables& t, int node, int n, u32 rank, u32& upper, u32& lower) {
+    const int at = static_cast<int>(t.wide(ORIGIN, node)) + n * (n + 1) / 2;
+    int a = 0;
+    while (a < n && t.at<u32>(CUMULATIVE, 2 * (at + a + 1)) <= rank) ++a;
+    rank -= t.at<u32>(CUMULATIVE, 2 * (at + a));
+    const u32 size = t.at<u32>(TOTAL, 2 * (t.right(node) * t.count(EXCESSES) + n - a));
+    upper = rank / size;
     lower = rank - upper * size;
     return a;
 }
@@ -113,12 +135,11 @@ __device__ inline int last_at_most(const Tables& t, Slot slot, int count, i64 va
 }
 
 // Eight coordinates: two quads in tree order, reversals, and for even vectors the order of the word's byte.
-__device__ inline void put_octad(const Tables& t, int node, int n, i64 rank, u32 byte, u32 flips, bool odd, u32* v) {
-    i64 upper, lower;
-    const int a = split(t, node, n, rank, upper, lower);
-    const int stride = t.count(QUAD_EXCESSES);
-    const i64 one = t.wide(QUAD_START, t.left(node) * stride + a) + upper;
-    const i64 two = t.wide(QUAD_START, t.right(node) * stride + n - a) + lower;
+__device__ inline void put_octad(const Tables& t, int node, int n, u32 rank, u32 byte, u32 flips, bool odd, u32* v) {
+    u32 upper, lower;
+    const int a = split_octad(t, node, n, rank, upper, lower), stride = t.count(QUAD_EXCESSES);
+    const u32 one = t.at<u32>(QUAD_START, 2 * (t.left(node) * stride + a)) + upper;
+    const u32 two = t.at<u32>(QUAD_START, 2 * (t.right(node) * stride + n - a)) + lower;
     const u32 first = reversed(t.at<u32>(QUAD, one), byte_mask(flips));
     const u32 second = reversed(t.at<u32>(QUAD, two), byte_mask(flips >> 4));
     const u32 order = odd ? 0x76543210u : t.at<u32>(ORDER, byte);
@@ -131,11 +152,11 @@ __device__ inline void decode_index(const Tables& t, i64 index, Point& p) {
     const int r = last_at_most(t, FIRST, t.count(ROWS), index);
     const int kind = t.wide(ROW_KIND, r), n = t.wide(ROW_EXCESS, r), bits = t.wide(SIGN_BITS, kind);
     const bool odd = kind == 0;
-    const u64 within = index - t.wide(FIRST, r), size = t.wide(ROW_SIZE, r), choice = within / size;
-    i64 rank = within - choice * size;
+    i64 rank;
+    const i64 choice = divide(index - t.wide(FIRST, r), t.wide(ROW_SIZE, r), t.at<double>(ROW_INVERSE, r), rank);
     const int number = odd ? choice : t.at<i16>(WORDS, t.wide(WORD_START, kind) + (choice >> bits));
     const u32 word = t.at<u32>(GOLAY, number);
-    u32 signs = choice & ((1u << bits) - 1);
+    u32 signs = static_cast<u32>(choice) & ((1u << bits) - 1);
     if (bits > 0) signs |= ((__popc(signs) ^ n) & 1) << bits;
     p.shell = odd ? (n + 3) >> 1 : n + (bits > 0 ? (bits + 1) >> 2 : 0);
 
@@ -144,7 +165,7 @@ __device__ inline void decode_index(const Tables& t, i64 index, Point& p) {
     const int a = split(t, root, n, rank, rank1, rank);
     const int b = split(t, pair, n - a, rank, rank2, rank3);
     const int nodes[3] = {t.left(root), t.left(pair), t.right(pair)}, excess[3] = {a, b, n - a - b};
-    const i64 ranks[3] = {rank1, rank2, rank3};
+    const u32 ranks[3] = {static_cast<u32>(rank1), static_cast<u32>(rank2), static_cast<u32>(rank3)};
 #pragma unroll
     for (int o = 0; o < 3; ++o) {
         const u32 byte = word >> 8 * o & 255;

@@ -36,6 +36,7 @@ from llvq_mini.rotate import Rotation, hartley_matrix
 ARRAYS = (
     "start", "limits", "first", "row_excess", "row_kind", "row_size", "words", "word_start", "sign_bits", "left",
     "right", "origin", "cumulative", "total", "block_node", "quad", "quad_start", "golay", "order", "factor",
+    "row_inverse", "inverse",
 )  # fmt: skip
 """Arrays in the order of the slots of kernels/llvq.cuh."""
 HEADER = 32
@@ -96,6 +97,7 @@ def tables_of(codebook: Codebook) -> NDArray[np.uint8]:
     sorted_from = np.argsort(index._ORDER, axis=1)  # where coordinate i of an octad is found in tree order
     order = (sorted_from << 4 * np.arange(8)).sum(axis=1).astype(np.uint32)
     t |= {"start": start, "limits": limits, "factor": factor, "golay": golay.WORDS, "order": order}
+    t |= {"row_inverse": 1 / t["row_size"], "inverse": 1 / np.maximum(t["total"], 1)}
     header, parts, at = np.zeros(HEADER, dtype=np.int32), [], 4 * HEADER
     for slot, name in enumerate(ARRAYS):
         data = np.ascontiguousarray(t[name]).tobytes()
