@@ -32,7 +32,7 @@ from typing import Any
 
 import numpy as np
 
-from llvq_mini import gpu, pack, search
+from llvq_mini import gpu, gpu_tables, pack, search
 from llvq_mini.codebook import Ball, ShapeGain, Tapered
 from llvq_mini.errors import LLVQError
 from llvq_mini.layer import QuantizedLinear
@@ -57,7 +57,7 @@ def random_layer(codebook: Any, rows: int, width: int, seed: int) -> QuantizedLi
     """A matrix of random valid codes: decoding takes the same time as for a real one."""
     rng = np.random.default_rng(seed)
     n = rows * -(-width // 24)
-    start, limits, _, _ = gpu.codes_of(codebook)
+    start, limits, _, _ = gpu_tables.codes_of(codebook)
     points = int(limits[1] - limits[0]) + 1
     if isinstance(codebook, Tapered):
         codes = rng.integers(0, int(start[-1]) + points, n)

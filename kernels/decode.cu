@@ -8,7 +8,7 @@
 // and for checks; a single vector wants matvec.cu, which never writes the weights at all.
 //
 // Floor: a block reads 6 bytes and writes 48 (fp16), so writing sets the pace. Tests: tests/test_kernels.py.
-#include "llvq.cuh"
+#include "padded.cuh"
 
 __device__ inline void store(float* out, float w) { *out = w; }
 
@@ -21,16 +21,17 @@ struct Bfloat {
 __device__ inline void store(Half* out, float w) { out->bits = half_bits(w); }
 __device__ inline void store(Bfloat* out, float w) { out->bits = bfloat_bits(w); }
 
-template <typename T>
+// Order: Tables for codes in the order of files, PaddedTables for that of a GPU.
+template <typename Order, typename T>
 __device__ inline void decode_weights(const u32* codes, i64 rows, int width, const u8* blob, int shared_bytes,
                                       const u16* row_scale, T* out) {
-    const Tables t = stage_tables(blob, shared_bytes);
-    const int bits = t.count(BITS), blocks = (width + 23) / 24;
+    const Order t = stage_tables<Order>(blob, shared_bytes);
+    const int bits = t.bits(), blocks = (width + 23) / 24;
     const i64 step = static_cast<i64>(gridDim.x) * blockDim.x;
     for (i64 n = static_cast<i64>(blockIdx.x) * blockDim.x + threadIdx.x; n < rows * blocks; n += step) {
         const i64 row = n / blocks;
         const int column = 24 * static_cast<int>(n - row * blocks);
-        const Point p = decode_code(t, unpack_code(codes, n, bits));
+        const auto p = t.decode(unpack_code(codes, n, bits));
         const float f = factor(t, p), scale = half_value(row_scale[row]);
         T* to = out + row * width + column;
 #pragma unroll
@@ -39,29 +40,26 @@ __device__ inline void decode_weights(const u32* codes, i64 rows, int width, con
     }
 }
 
-extern "C" __global__ void decode_fp32(const u32* codes, i64 rows, int width, const u8* blob, int shared_bytes,
-                                       const u16* row_scale, float* out) {
-    decode_weights(codes, rows, width, blob, shared_bytes, row_scale, out);
-}
-
-extern "C" __global__ void decode_fp16(const u32* codes, i64 rows, int width, const u8* blob, int shared_bytes,
-                                       const u16* row_scale, Half* out) {
-    decode_weights(codes, rows, width, blob, shared_bytes, row_scale, out);
-}
-
-extern "C" __global__ void decode_bf16(const u32* codes, i64 rows, int width, const u8* blob, int shared_bytes,
-                                       const u16* row_scale, Bfloat* out) {
-    decode_weights(codes, rows, width, blob, shared_bytes, row_scale, out);
-}
+#define DECODE(name, Order, T)                                                                                  \
+    extern "C" __global__ void name(const u32* codes, i64 rows, int width, const u8* blob, int shared_bytes,    \
+                                    const u16* row_scale, T* out) {                                             \
+        decode_weights<Order>(codes, rows, width, blob, shared_bytes, row_scale, out);                          \
+    }
+DECODE(decode_fp32, Tables, float)
+DECODE(decode_fp16, Tables, Half)
+DECODE(decode_bf16, Tables, Bfloat)
+DECODE(decode_padded_fp32, PaddedTables, float)
+DECODE(decode_padded_fp16, PaddedTables, Half)
+DECODE(decode_padded_bf16, PaddedTables, Bfloat)
 
 // points: int8 (n, 24) as six words a block; levels: the number of the gain.
 extern "C" __global__ void decode_points(const u32* codes, i64 n, const u8* blob, int shared_bytes, u32* points,
                                          u8* levels) {
-    const Tables t = stage_tables(blob, shared_bytes);
-    const int bits = t.count(BITS);
+    const Tables t = stage_tables<Tables>(blob, shared_bytes);
+    const int bits = t.bits();
     const i64 step = static_cast<i64>(gridDim.x) * blockDim.x;
     for (i64 k = static_cast<i64>(blockIdx.x) * blockDim.x + threadIdx.x; k < n; k += step) {
-        const Point p = decode_code(t, unpack_code(codes, k, bits));
+        const Point p = t.decode(unpack_code(codes, k, bits));
         for (int j = 0; j < 6; ++j) points[6 * k + j] = p.v[j];
         levels[k] = p.level;
     }

@@ -43,21 +43,8 @@ extern __shared__ __align__(16) u8 llvq_shared[];
 // Slots of the header: byte offsets of the arrays, then counts.
 enum Slot {
     START, LIMITS, FIRST, ROW_EXCESS, ROW_KIND, ROW_SIZE, WORDS, WORD_START, SIGN_BITS, LEFT, RIGHT, ORIGIN, CUMULATIVE,
-    TOTAL, BLOCK_NODE, QUAD, QUAD_START, GOLAY, ORDER, FACTOR, ROW_INVERSE, INVERSE, BYTES, BITS, LEVELS, ROWS, EXCESSES,
+    TOTAL, BLOCK_NODE, QUAD, QUAD_START, GOLAY, ORDER, FACTOR, ROW_INVERSE, INVERSE, BITS, LEVELS, ROWS, EXCESSES,
     QUAD_EXCESSES
-};
-
-struct Tables {
-    const u8* blob;
-
-    __device__ int count(Slot slot) const { return reinterpret_cast<const int*>(blob)[slot]; }
-    template <typename T>
-    __device__ T at(Slot slot, i64 position) const {
-        return reinterpret_cast<const T*>(blob + count(slot))[position];
-    }
-    __device__ int left(int node) const { return at<int>(LEFT, 2 * node); }
-    __device__ int right(int node) const { return at<int>(RIGHT, 2 * node); }
-    __device__ i64 wide(Slot slot, i64 position) const { return at<i64>(slot, position); }
 };
 
 // A decoded block: coordinates, shell |v|^2 / 16, number of the gain.
@@ -66,14 +53,33 @@ struct Point {
     int shell, level;
 };
 
+struct Tables {
+    const u8* blob;
+
+    // `staged`: where the tables are read; `global`: where they came from.
+    __device__ Tables(const u8* staged, const u8* global) : blob(staged) { (void)global; }
+
+    __device__ int count(Slot slot) const { return reinterpret_cast<const int*>(blob)[slot]; }
+    template <typename T>
+    __device__ T at(Slot slot, i64 position) const {
+        return reinterpret_cast<const T*>(blob + count(slot))[position];
+    }
+    __device__ int left(int node) const { return at<int>(LEFT, 2 * node); }
+    __device__ int right(int node) const { return at<int>(RIGHT, 2 * node); }
+    __device__ int bits() const { return count(BITS); }
+    __device__ inline Point decode(u64 code) const;
+    __device__ i64 wide(Slot slot, i64 position) const { return at<i64>(slot, position); }
+};
+
 // The tables, in shared memory if the launch gave it `shared_bytes` for them. Every thread of the block must call it.
-__device__ inline Tables stage_tables(const u8* blob, int shared_bytes) {
-    if (shared_bytes == 0) return Tables{blob};
+template <typename T>
+__device__ inline T stage_tables(const u8* blob, int shared_bytes) {
+    if (shared_bytes == 0) return T(blob, blob);
     const uint4* from = reinterpret_cast<const uint4*>(blob);
     uint4* to = reinterpret_cast<uint4*>(llvq_shared);
     for (int i = threadIdx.x; i < shared_bytes / 16; i += blockDim.x) to[i] = from[i];
     __syncthreads();
-    return Tables{llvq_shared};
+    return T(llvq_shared, blob);
 }
 
 // Code n of a stream of `bits`-bit codes (pack.py). The stream is padded to whole words, with one word to spare.
@@ -177,7 +183,8 @@ __device__ inline void decode_index(const Tables& t, i64 index, Point& p) {
 }
 
 // A code of any Leech codebook: codes of gain g begin at start[g], and its points at index limits[0].
-__device__ inline Point decode_code(const Tables& t, u64 code) {
+__device__ inline Point Tables::decode(u64 code) const {
+    const Tables& t = *this;
     Point p;
     p.level = last_at_most(t, START, t.count(LEVELS), static_cast<i64>(code));
     i64 index = static_cast<i64>(code) - t.wide(START, p.level) + t.wide(LIMITS, 0);

@@ -1,6 +1,5 @@
 """CUDA kernels: their tables, their launches, and the machine they run on.
 
-    tables_of(codebook)   one array of bytes for kernels/llvq.cuh: a header, then the library's arrays as they are
     Matrix(layer, machine)   a QuantizedLinear in the memory of a machine: .weights(), .matvec(x)
     nearest_direction(x, machine, max_shell)   search.nearest_direction, one warp a block
     cuda()   the GPU as a machine; LLVQError with one sentence where there is none
@@ -26,20 +25,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from llvq_mini import golay, index, search
-from llvq_mini._index_tables import tables
-from llvq_mini.codebook import Ball, Codebook, ShapeGain, SingleShell, Tapered
+from llvq_mini import golay, gpu_tables, search
+from llvq_mini.codebook import Codebook
 from llvq_mini.errors import LLVQError
 from llvq_mini.layer import QuantizedLinear
 from llvq_mini.rotate import Rotation, hartley_matrix
 
-ARRAYS = (
-    "start", "limits", "first", "row_excess", "row_kind", "row_size", "words", "word_start", "sign_bits", "left",
-    "right", "origin", "cumulative", "total", "block_node", "quad", "quad_start", "golay", "order", "factor",
-    "row_inverse", "inverse",
-)  # fmt: skip
-"""Arrays in the order of the slots of kernels/llvq.cuh."""
-HEADER = 32
 SEARCH_BYTES = 4880
 """Shared memory of a warp of search.cu, sizeof(Search)."""
 OLDEST = (7, 5)
@@ -63,57 +54,6 @@ class Machine(Protocol):
     def launch(self, name: str, grid: int, block: int, shared: int, args: tuple[Any, ...]) -> None: ...
 
 
-def codes_of(codebook: Codebook) -> tuple[NDArray, NDArray, NDArray, int]:
-    """(first code of every gain, (index of the first point, last index), factor float32 (gains, 32), cap)."""
-    norms = 4.0 * np.sqrt(np.arange(32, dtype=np.float64))
-    if isinstance(codebook, Ball):
-        cap, base, start = codebook.max_shell, 0, np.zeros(1, dtype=np.int64)
-        factor = np.full((1, 32), codebook.scale, dtype=np.float32)
-    elif isinstance(codebook, Tapered):
-        cap, base = codebook.caps[-1], 1
-        start = np.cumsum([0, *(index.size(c) - 1 for c in codebook.caps[:-1])])
-    elif isinstance(codebook, ShapeGain | SingleShell):
-        cap, base = codebook.max_shell, index.size(codebook.min_shell - 1)
-        start = np.arange(1 << codebook.gain_bits, dtype=np.int64) << (codebook.bits - codebook.gain_bits)
-    else:
-        raise ValueError(
-            f"Argument 'codebook' must be a Leech code (Tapered, ShapeGain, SingleShell, Ball) to run on a GPU, got "
-            f"{type(codebook).__name__}; decode it on the CPU."
-        )
-    if not isinstance(codebook, Ball):
-        with np.errstate(divide="ignore"):
-            factor = (codebook.levels[:, None] / norms).astype(np.float32)
-        factor[:, :2] = 0  # the origin has no direction, and shell 1 no point
-    return start.astype(np.int64), np.array([base, index.size(cap) - 1], dtype=np.int64), factor, cap
-
-
-def tables_of(codebook: Codebook) -> NDArray[np.uint8]:
-    """Everything the kernels need to decode `codebook`: uint8, a header of 32 int32 and the arrays, 16-byte aligned.
-
-    ValueError for a codebook that is no Leech code.
-    """
-    start, limits, factor, cap = codes_of(codebook)
-    t = tables(cap)._asdict()
-    sorted_from = np.argsort(index._ORDER, axis=1)  # where coordinate i of an octad is found in tree order
-    order = (sorted_from << 4 * np.arange(8)).sum(axis=1).astype(np.uint32)
-    t |= {"start": start, "limits": limits, "factor": factor, "golay": golay.WORDS, "order": order}
-    t |= {"row_inverse": 1 / t["row_size"], "inverse": 1 / np.maximum(t["total"], 1)}
-    header, parts, at = np.zeros(HEADER, dtype=np.int32), [], 4 * HEADER
-    for slot, name in enumerate(ARRAYS):
-        data = np.ascontiguousarray(t[name]).tobytes()
-        header[slot] = at
-        parts.append(data + bytes(-len(data) % 16))
-        at += len(parts[-1])
-    counts = (at, codebook.bits, len(start), len(t["first"]), t["total"].shape[1], t["quad_start"].shape[1])
-    header[len(ARRAYS) : len(ARRAYS) + len(counts)] = counts
-    return np.frombuffer(header.tobytes() + b"".join(parts), dtype=np.uint8)
-
-
-def words_of(stream: NDArray[np.uint8]) -> NDArray[np.uint32]:
-    """A packed stream (pack.py) as the whole words that the kernels read, with one to spare at the end."""
-    return np.frombuffer(stream.tobytes() + bytes(-len(stream) % 4 + 8), dtype=np.uint32)
-
-
 @dataclass(frozen=True)
 class Tables:
     """The tables of a codebook on a machine; `shared` bytes of it go to shared memory, 0 where it does not fit."""
@@ -122,10 +62,10 @@ class Tables:
     shared: int
 
     @classmethod
-    def put(cls, codebook: Codebook, machine: Machine) -> Tables:
-        """Upload the tables of a codebook."""
-        blob = tables_of(codebook)
-        return cls(machine.put(blob), len(blob) if len(blob) <= machine.shared_bytes else 0)
+    def put(cls, blob: NDArray[np.uint8], machine: Machine) -> Tables:
+        """Upload tables made by gpu_tables."""
+        staged = int(blob[: 4 * gpu_tables.HEADER].view(np.int32)[gpu_tables.STAGED])
+        return cls(machine.put(blob), staged if staged <= machine.shared_bytes else 0)
 
     @property
     def args(self) -> tuple[Any, ...]:
@@ -135,10 +75,10 @@ class Tables:
 
 def decode_points(codes: NDArray[np.uint8], n: int, codebook: Codebook, machine: Machine) -> tuple[Any, Any]:
     """Lattice points int8 (n, 24) and numbers of the gains uint8[n] of n packed codes, on the machine."""
-    t = Tables.put(codebook, machine)
+    t = Tables.put(gpu_tables.tables_of(codebook), machine)
     points, levels = machine.empty((n, 24), "int8"), machine.empty((n,), "uint8")
     grid = min(-(-n // THREADS), 2 * machine.multiprocessors)
-    args = (machine.put(words_of(codes)), np.int64(n), *t.args, points, levels)
+    args = (machine.put(gpu_tables.words_of(codes)), np.int64(n), *t.args, points, levels)
     machine.launch("decode_points", max(grid, 1), THREADS, t.shared, args)
     return points, levels
 
@@ -181,28 +121,43 @@ class Rotator:
 
 
 class Matrix:
-    """A quantized weight matrix in the memory of a machine; never written out unless asked for."""
+    """A quantized weight matrix in the memory of a machine; never written out unless asked for.
 
-    def __init__(self, layer: QuantizedLinear, machine: Machine) -> None:
+    order: 'padded', codes rewritten for fast decoding (padded.py), or 'file'; None takes 'padded' where the codebook
+    has it.  The attribute `order` says which it is, `bits_per_weight` what a product reads.  Results are the same bits.
+    """
+
+    def __init__(self, layer: QuantizedLinear, machine: Machine, order: str | None = None) -> None:
         self.shape, self.machine = layer.shape, machine
-        self._tables = Tables.put(layer.codebook, machine)
-        self._codes = machine.put(words_of(layer.codes))
+        self.order = order or ("padded" if gpu_tables.has_padded_order(layer.codebook) else "file")
+        if self.order not in ("padded", "file"):
+            raise ValueError(f"Argument 'order' must be 'padded', 'file' or None, got {order!r}.")
+        rows, width = layer.shape
+        stream, make = layer.codes, gpu_tables.tables_of
+        if self.order == "padded":
+            stream = gpu_tables.repacked(stream, rows * -(-width // 24), layer.codebook)
+            make = gpu_tables.padded_tables_of
+        self._tables = Tables.put(make(layer.codebook), machine)
+        self._codes = machine.put(gpu_tables.words_of(stream))
+        self.bits_per_weight = 8 * (stream.nbytes + layer.row_scale.nbytes) / (rows * width)
         self._row_scale = machine.put(np.ascontiguousarray(layer.row_scale))
         self.rotator = Rotator(Rotation(layer.shape[1], layer.seed), machine)
+        self._infix = "padded_" if self.order == "padded" else ""
 
     def rotated_weights(self, dtype: str = "float32") -> Any:
         """The matrix (out, in) in rotated coordinates: multiply it with rotated activations.
 
         dtype: 'float32', 'float16' or 'bfloat16'.
         """
-        names = {"float32": "decode_fp32", "float16": "decode_fp16", "bfloat16": "decode_bf16"}
+        names = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
         if dtype not in names:
             raise ValueError(f"Argument 'dtype' must be one of {', '.join(names)}, got {dtype!r}.")
         rows, width = self.shape
         out = self.machine.empty(self.shape, dtype)
         grid = min(-(-rows * -(-width // 24) // THREADS), 2 * self.machine.multiprocessors)
         args = (self._codes, np.int64(rows), np.int32(width), *self._tables.args, self._row_scale, out)
-        self.machine.launch(names[dtype], max(grid, 1), THREADS, self._tables.shared, args)
+        name = f"decode_{self._infix}{names[dtype]}"
+        self.machine.launch(name, max(grid, 1), THREADS, self._tables.shared, args)
         return out
 
     def weights(self) -> Any:
@@ -225,7 +180,7 @@ class Matrix:
             np.int32(x.shape[0]), y,
         )  # fmt: skip
         room = next(b for b in (1, 2, 4, 8) if b >= x.shape[0])
-        self.machine.launch(f"matvec_{room}", grid, THREADS, self._tables.shared, args)
+        self.machine.launch(f"matvec_{self._infix}{room}", grid, THREADS, self._tables.shared, args)
         return y
 
 

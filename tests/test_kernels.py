@@ -9,7 +9,7 @@ import torch
 from adversarial import blocks as adversarial_blocks
 from host_machine import HostMachine, library
 
-from llvq_mini import gain, golay, gpu, index, pack, search
+from llvq_mini import gain, golay, gpu, gpu_tables, index, pack, search
 from llvq_mini._index_tables import tables
 from llvq_mini.baselines.scalar import LloydMax
 from llvq_mini.codebook import Ball, ShapeGain, SingleShell, Tapered
@@ -36,7 +36,7 @@ def machine():
 
 def valid_codes(codebook, rng: np.random.Generator, n: int) -> np.ndarray:
     """Random codes, and the first and last code of every gain."""
-    start, limits, _, cap = gpu.codes_of(codebook)
+    start, limits, _, cap = gpu_tables.codes_of(codebook)
     if isinstance(codebook, Tapered):
         sizes = np.array([index.size(c) - 1 for c in codebook.caps])
     else:
@@ -112,28 +112,28 @@ def test_odd_counts_of_codes(machine, n):
 @pytest.mark.parametrize("shared", [48 << 10, 200 << 10])
 def test_tables_are_read_in_place_where_shared_memory_is_small(shared):
     machine, codebook = HostMachine(library(), shared_bytes=shared), CODEBOOKS["tapered"]
-    assert (gpu.Tables.put(codebook, machine).shared > 0) == (shared > 100 << 10)
+    assert (gpu.Tables.put(gpu_tables.tables_of(codebook), machine).shared > 0) == (shared > 100 << 10)
     codes = valid_codes(codebook, np.random.default_rng(2), 500)
     points, levels = gpu.decode_points(pack.pack(codes, 48), len(codes), codebook, machine)
     np.testing.assert_array_equal(values(codebook, points, levels), codebook.decode(codes))
 
 
 def test_tables_are_the_arrays_of_the_library_byte_for_byte():
-    blob = gpu.tables_of(CODEBOOKS["tapered"])
-    header = blob[: 4 * gpu.HEADER].view(np.int32)
+    blob = gpu_tables.tables_of(CODEBOOKS["tapered"])
+    header = blob[: 4 * gpu_tables.HEADER].view(np.int32)
     theirs = tables(12)._asdict() | {"golay": golay.WORDS}
-    for slot, name in enumerate(gpu.ARRAYS):
+    for slot, name in enumerate(gpu_tables.ARRAYS):
         assert header[slot] % 16 == 0
         if name in theirs:
             raw = theirs[name].tobytes()
             assert blob[header[slot] : header[slot] + len(raw)].tobytes() == raw
-    assert header[len(gpu.ARRAYS)] == len(blob) < 120 << 10
+    assert header[gpu_tables.STAGED] == len(blob) < 120 << 10
 
 
 def test_swapping_two_rows_of_a_table_shows(machine, monkeypatch):
     codebook = CODEBOOKS["tapered"]
     codes = valid_codes(codebook, np.random.default_rng(3), 2000)
-    good = gpu.tables_of(codebook)
+    good = gpu_tables.tables_of(codebook)
     for name, row, size in (
         ("quad", 1, 4),
         ("golay", 1, 4),
@@ -141,10 +141,10 @@ def test_swapping_two_rows_of_a_table_shows(machine, monkeypatch):
         ("words", 1, 2),
     ):
         bad = good.copy()
-        at = bad[: 4 * gpu.HEADER].view(np.int32)[gpu.ARRAYS.index(name)]
+        at = bad[: 4 * gpu_tables.HEADER].view(np.int32)[gpu_tables.ARRAYS.index(name)]
         rows = bad[at + row * size : at + (row + 2) * size]
         rows[:] = np.roll(rows, size)
-        monkeypatch.setattr(gpu, "tables_of", lambda _, bad=bad: bad)
+        monkeypatch.setattr(gpu_tables, "tables_of", lambda _, bad=bad: bad)
         points, levels = gpu.decode_points(pack.pack(codes, 48), len(codes), codebook, machine)
         assert (values(codebook, points, levels) != codebook.decode(codes)).any(), name
 
@@ -159,7 +159,7 @@ def test_damaged_codes_stay_inside_the_tables(machine):
 
 def test_other_codebooks_are_refused():
     with pytest.raises(ValueError, match="must be a Leech code .* got LloydMax"):
-        gpu.tables_of(LloydMax(2))
+        gpu_tables.tables_of(LloydMax(2))
 
 
 # ---------------------------------------------------------------------------------------------------- weights
