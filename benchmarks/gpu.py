@@ -4,7 +4,7 @@
     python benchmarks/gpu.py --checks        # only the comparison with the CPU (what compute-sanitizer runs)
     python benchmarks/gpu.py --quick         # few repetitions, prints only
 
-Checks: decoded points and weights bit for bit, exact search point for point, rotation and fused product within
+Checks: decoded points and weights bit for bit, exact search point for point, rotation and fused product, in both orders of codes, within
 the bounds of kernels/hadamard.cu and kernels/matvec.cu, the same bits from run to run and under a CUDA graph.
 Sanitizers: compute-sanitizer memcheck and racecheck on the checks, where the tool is installed.
 
@@ -73,10 +73,10 @@ def to_numpy(array: Any) -> np.ndarray:
     return array if isinstance(array, np.ndarray) else array.cpu().numpy()
 
 
-def check_layer(machine: gpu.Machine, codebook: Any, rows: int, width: int) -> dict[str, Any]:
+def check_layer(machine: gpu.Machine, codebook: Any, rows: int, width: int, order: str) -> dict[str, Any]:
     """Weights, rotation and product of one random layer against the CPU."""
     layer = random_layer(codebook, rows, width, 7)
-    matrix, blocks = gpu.Matrix(layer, machine), -(-width // 24)
+    matrix, blocks = gpu.Matrix(layer, machine, order), -(-width // 24)
     codes = pack.unpack(layer.codes, codebook.bits, rows * blocks)
     want = codebook.decode(codes).reshape(rows, -1)[:, :width] * layer.row_scale.astype(np.float32)[:, None]
     same = bool((to_numpy(matrix.rotated_weights()) == want).all())
@@ -95,7 +95,7 @@ def check_layer(machine: gpu.Machine, codebook: Any, rows: int, width: int) -> d
             worst, float((np.abs(y - rotated @ want.T.astype(np.float64)) / np.maximum(bound, 1e-30)).max())
         )
     return {
-        "code": codebook.name, "shape": [rows, width], "fp32_equal": same, "fp16_equal": same_half,
+        "code": codebook.name, "order": order, "shape": [rows, width], "fp32_equal": same, "fp16_equal": same_half,
         "rotation_error": rotation, "matvec_error_over_bound": worst, "repeatable": repeatable,
         "ok": same and same_half and rotation < 2e-6 * width**0.5 and worst <= 1 and repeatable,
     }  # fmt: skip
@@ -107,7 +107,8 @@ def checks(machine: gpu.Machine, blocks: int = 20_000) -> list[dict[str, Any]]:
     for codebook in (CODE, ShapeGain(12, 1, [4.3, 5.4]), Ball(13, 0.35), Ball(19, 0.25)):
         for rows, width in ((1, 24), (33, 100), (130, 576), (64, 1000), (257, 4104)):
             if rows * width <= 50 * blocks:
-                found.append(check_layer(machine, codebook, rows, width))
+                orders = ("file", "padded") if gpu_tables.has_padded_order(codebook) else ("file",)
+                found += [check_layer(machine, codebook, rows, width, order) for order in orders]
     for low, high, dtype in ((2, 12, "float32"), (2, 12, "float64"), (2, 13, "float32"), (3, 3, "float32")):
         x = (
             np.random.default_rng(high)
@@ -203,7 +204,7 @@ def time_shape(torch: Any, machine: gpu.Cuda, rows: int, width: int, rounds: int
     copies = min(REPEATS, max(2, int(2e9 // (2 * rows * width))))
     layers = [random_layer(CODE, rows, width, seed) for seed in range(copies)]
     matrices = [gpu.Matrix(layer, machine) for layer in layers]
-    row: dict[str, Any] = {"shape": [rows, width], "bits_read": layers[0].bits_per_weight}
+    row: dict[str, Any] = {"shape": [rows, width], "bits_read": matrices[0].bits_per_weight}
     for batch in (1, 4, 8):
         x = torch.randn(batch, width, device="cuda")
         half, dense = x.half(), [m.rotated_weights("float16") for m in matrices]
@@ -214,6 +215,8 @@ def time_shape(torch: Any, machine: gpu.Cuda, rows: int, width: int, rounds: int
         ratio = row[f"cublas fp16 {batch}"]["median"] / row[f"matvec {batch}"]["median"]
         row[f"speedup {batch}"] = ratio
     one = torch.randn(1, width, device="cuda")
+    in_file_order = [gpu.Matrix(layer, machine, "file") for layer in layers]
+    row["matvec 1, version 1"] = seconds(torch, [lambda m=m: m.matvec(one) for m in in_file_order], rounds)
     row["rotation alone"] = seconds(torch, [lambda m=m: m.rotator.fixed(one) for m in matrices], rounds)
     row["decode fp16"] = seconds(torch, [lambda m=m: m.rotated_weights("float16") for m in matrices], rounds)
     source = torch.empty(rows * width, device="cuda", dtype=torch.float16)

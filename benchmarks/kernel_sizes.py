@@ -1,6 +1,6 @@
-"""What the compiler makes of the CUDA kernels: registers, spills, shared memory and instructions, for every card.
+"""What the compiler makes of the CUDA kernels: registers, spills and instructions, on a T4 and an H100.
 
-    python benchmarks/kernel_sizes.py        # half a minute, no GPU; writes benchmarks/results/kernel_sizes.json
+    python benchmarks/kernel_sizes.py        # a minute, no GPU; writes benchmarks/results/kernel_sizes.json
 
 These are facts about machine code, not timings.  Registers, stack and spills come from the assembler's report
 through NVRTC (the pinned package nvidia-cuda-nvrtc-cu12); instructions are counted by `nvdisasm` where that tool is on
@@ -19,6 +19,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from nvrtc import compile_source
 from llvq_mini import gpu
 
 RESULT = Path(__file__).parent / "results" / "kernel_sizes.json"
-CAPABILITIES = (75, 80, 89, 90, 100)
+CAPABILITIES = (75, 90)
 REPORT = re.compile(
     r"Compiling entry function '(?P<name>\w+)'.*?(?P<stack>\d+) bytes stack frame, (?P<stores>\d+) bytes spill stores, "
     r"(?P<loads>\d+) bytes spill loads.*?Used (?P<registers>\d+) registers",
@@ -50,8 +51,8 @@ def ceilings() -> dict[str, float]:
     }
 
 
-def instructions(cubin: bytes) -> dict[str, int]:
-    """Instructions of every function of a cubin, padding left out; empty without nvdisasm."""
+def disassembled(cubin: bytes) -> dict[str, list[str]]:
+    """The instructions of every function of a cubin, labels between them; empty without nvdisasm."""
     tool = shutil.which("nvdisasm")
     if tool is None:
         return {}
@@ -59,12 +60,41 @@ def instructions(cubin: bytes) -> dict[str, int]:
         file.write(cubin)
         file.flush()
         text = subprocess.run([tool, "-c", file.name], capture_output=True, text=True, check=True).stdout
-    counts: dict[str, int] = {}
+    functions = {}
     for section in text.split(".section\t.text.")[1:]:
-        name = section.split(",", 1)[0]
-        lines = re.findall(r"^\s+/\*[0-9a-f]{4,}\*/\s+(.*);", section, re.MULTILINE)
-        counts[name] = sum(1 for line in lines if not line.startswith("NOP"))
-    return counts
+        name, body = section.split(",", 1)
+        lines = re.findall(
+            r"^(\.L_x_\d+):|^\s+/\*[0-9a-f]{4,}\*/\s+(.*?);", body.split(".section\t")[0], re.MULTILINE
+        )
+        functions[name] = [label or instruction.strip() for label, instruction in lines]
+    return functions
+
+
+def a_block(lines: list[str]) -> dict[str, float]:
+    """Instructions of matvec_1 for one block, by operation: its innermost loop with products, 12 of them a block.
+
+    A loop inside (the search for a class or a row) counts once.
+    """
+    labels = {line: at for at, line in enumerate(lines) if line.startswith(".L")}
+    loops = []
+    for end, line in enumerate(lines):
+        target = re.search(r"BRA .*`\((\.L_x_\d+)\)", line)
+        if target and labels.get(target[1], end) < end:
+            body = [
+                re.sub(r"^@!?U?P\w+\s+", "", x)
+                for x in lines[labels[target[1]] : end + 1]
+                if not x.startswith(".L")
+            ]
+            counts = Counter(x.split()[0].split(".")[0] for x in body)
+            if counts["IDP"] and not any(
+                labels[target[1]] <= begin and stop <= end for begin, stop, _ in loops
+            ):
+                loops.append((labels[target[1]], end, counts))
+    if not loops:
+        return {}
+    counts = max(loops, key=lambda loop: loop[2]["IDP"])[2]
+    scale = 12 / counts["IDP"]
+    return {"all": counts.total() * scale, **{name: n * scale for name, n in counts.most_common(8)}}
 
 
 def main() -> None:
@@ -72,12 +102,15 @@ def main() -> None:
     for file in sorted(set(gpu.FILES.values())):
         for capability in CAPABILITIES:
             cubin, log = compile_source(gpu.sources() / file, capability, "--ptxas-options=-v")
-            counts = instructions(cubin)
+            functions = disassembled(cubin)
             for found in REPORT.finditer(log):
                 row = {"kernel": found["name"], "file": file, "sm": capability, "registers": int(found["registers"]),
                        "stack_bytes": int(found["stack"]), "spilled_bytes": int(found["stores"])}  # fmt: skip
-                if counts:
-                    row["instructions"] = counts[found["name"]]
+                if functions:
+                    lines = functions[found["name"]]
+                    row["instructions"] = sum(not line.startswith((".L", "NOP")) for line in lines)
+                    if re.fullmatch(r"matvec_(padded_)?1", found["name"]):
+                        row["instructions_a_block"] = a_block(lines)
                 rows.append(row)
                 print("  ".join(f"{key} {value}" for key, value in row.items() if key != "file"))
     result = {

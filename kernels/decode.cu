@@ -25,19 +25,21 @@ __device__ inline void store(Bfloat* out, float w) { out->bits = bfloat_bits(w);
 template <typename Order, typename T>
 __device__ inline void decode_weights(const u32* codes, i64 rows, int width, const u8* blob, int shared_bytes,
                                       const u16* row_scale, T* out) {
-    const Order t = stage_tables<Order>(blob, shared_bytes);
-    const int bits = t.bits(), blocks = (width + 23) / 24;
-    const i64 step = static_cast<i64>(gridDim.x) * blockDim.x;
-    for (i64 n = static_cast<i64>(blockIdx.x) * blockDim.x + threadIdx.x; n < rows * blocks; n += step) {
-        const i64 row = n / blocks;
-        const int column = 24 * static_cast<int>(n - row * blocks);
-        const auto p = t.decode(unpack_code(codes, n, bits));
-        const float f = factor(t, p), scale = half_value(row_scale[row]);
-        T* to = out + row * width + column;
+    with_tables<Order>(blob, shared_bytes, [=](const Order& t) {
+        const int bits = t.bits(), blocks = (width + 23) / 24;
+        const i64 step = static_cast<i64>(gridDim.x) * blockDim.x;
+        for (i64 n = static_cast<i64>(blockIdx.x) * blockDim.x + threadIdx.x; n < rows * blocks; n += step) {
+            const i64 row = n / blocks;
+            const int column = 24 * static_cast<int>(n - row * blocks);
+            const auto p = t.decode(unpack_code(codes, n, bits));
+            const float f = factor(t, p), scale = half_value(row_scale[row]);
+            T* to = out + row * width + column;
 #pragma unroll
-        for (int i = 0; i < 24; ++i)
-            if (column + i < width) store(to + i, __fmul_rn(__fmul_rn(static_cast<float>(coordinate(p, i)), f), scale));
-    }
+            for (int i = 0; i < 24; ++i)
+                if (column + i < width)
+                    store(to + i, __fmul_rn(__fmul_rn(static_cast<float>(coordinate(p, i)), f), scale));
+        }
+    });
 }
 
 #define DECODE(name, Order, T)                                                                                  \
@@ -55,12 +57,12 @@ DECODE(decode_padded_bf16, PaddedTables, Bfloat)
 // points: int8 (n, 24) as six words a block; levels: the number of the gain.
 extern "C" __global__ void decode_points(const u32* codes, i64 n, const u8* blob, int shared_bytes, u32* points,
                                          u8* levels) {
-    const Tables t = stage_tables<Tables>(blob, shared_bytes);
-    const int bits = t.bits();
-    const i64 step = static_cast<i64>(gridDim.x) * blockDim.x;
-    for (i64 k = static_cast<i64>(blockIdx.x) * blockDim.x + threadIdx.x; k < n; k += step) {
-        const Point p = t.decode(unpack_code(codes, k, bits));
-        for (int j = 0; j < 6; ++j) points[6 * k + j] = p.v[j];
-        levels[k] = p.level;
-    }
+    with_tables<Tables>(blob, shared_bytes, [=](const Tables& t) {
+        const i64 step = static_cast<i64>(gridDim.x) * blockDim.x;
+        for (i64 k = static_cast<i64>(blockIdx.x) * blockDim.x + threadIdx.x; k < n; k += step) {
+            const Point p = t.decode(unpack_code(codes, k, t.bits()));
+            for (int j = 0; j < 6; ++j) points[6 * k + j] = p.v[j];
+            levels[k] = p.level;
+        }
+    });
 }

@@ -54,6 +54,7 @@ struct Point {
 };
 
 struct Tables {
+    static constexpr int AT_ONCE = 1;
     const u8* blob;
 
     // `staged`: where the tables are read; `global`: where they came from.
@@ -71,15 +72,19 @@ struct Tables {
     __device__ i64 wide(Slot slot, i64 position) const { return at<i64>(slot, position); }
 };
 
-// The tables, in shared memory if the launch gave it `shared_bytes` for them. Every thread of the block must call it.
-template <typename T>
-__device__ inline T stage_tables(const u8* blob, int shared_bytes) {
-    if (shared_bytes == 0) return T(blob, blob);
+// body(tables), with the tables in shared memory if the launch gave it `shared_bytes` for them. Every thread of the block
+// must call it. Two calls of the body instead of one pointer: the compiler then knows which memory it reads.
+template <typename Order, typename Body>
+__device__ inline void with_tables(const u8* blob, int shared_bytes, Body body) {
+    if (shared_bytes == 0) {
+        body(Order(blob, blob));
+        return;
+    }
     const uint4* from = reinterpret_cast<const uint4*>(blob);
     uint4* to = reinterpret_cast<uint4*>(llvq_shared);
     for (int i = threadIdx.x; i < shared_bytes / 16; i += blockDim.x) to[i] = from[i];
     __syncthreads();
-    return T(llvq_shared, blob);
+    body(Order(llvq_shared, blob));
 }
 
 // Code n of a stream of `bits`-bit codes (pack.py). The stream is padded to whole words, with one word to spare.

@@ -54,9 +54,8 @@ __device__ inline void load_activations(const u32* from, u32* x) {
 
 // Up to BATCH columns at once; `batch` of them are real. Order: Tables (version 1) or PaddedTables (version 2).
 template <int BATCH, typename Order>
-__device__ inline void matvec(const u32* codes, int rows, int width, const u8* blob, int shared_bytes,
-                              const u16* row_scale, const u32* planes, const float* step, int batch, float* y) {
-    const Order t = stage_tables<Order>(blob, shared_bytes);
+__device__ inline void matvec(const Order& t, const u32* codes, int rows, int width, const u16* row_scale,
+                              const u32* planes, const float* step, int batch, float* y) {
     const int bits = t.bits(), blocks = (width + 23) / 24, lane = threadIdx.x & 31;
     const int warp = blockIdx.x * (blockDim.x >> 5) + (threadIdx.x >> 5), warps = gridDim.x * (blockDim.x >> 5);
     for (int first = ROWS_A_WARP * warp; first < rows; first += ROWS_A_WARP * warps) {
@@ -70,8 +69,9 @@ __device__ inline void matvec(const u32* codes, int rows, int width, const u8* b
                 if (b < batch) load_activations(planes + (static_cast<i64>(b) * blocks + column) * 12, x[b]);
                 of_x[b] = byte_product(ones, x[b]);
             }
-#pragma unroll 1
-            for (int r = 0; r < ROWS_A_WARP && first + r < rows; ++r) {
+#pragma unroll(BATCH == 1 ? Order::AT_ONCE : 1)
+            for (int r = 0; r < ROWS_A_WARP; ++r) {
+                if (first + r >= rows) break;
                 const auto p = t.decode(unpack_code(codes, static_cast<i64>(first + r) * blocks + column, bits));
                 const float f = factor(t, p);
 #pragma unroll
@@ -99,7 +99,9 @@ __device__ inline void matvec(const u32* codes, int rows, int width, const u8* b
     extern "C" __global__ void name(const u32* codes, int rows, int width, const u8* blob, int shared_bytes,        \
                                     const u16* row_scale, const u32* planes, const float* step, int batch,          \
                                     float* y) {                                                                     \
-        matvec<BATCH, Order>(codes, rows, width, blob, shared_bytes, row_scale, planes, step, batch, y);            \
+        with_tables<Order>(blob, shared_bytes, [=](const Order& t) {                                                \
+            matvec<BATCH>(t, codes, rows, width, row_scale, planes, step, batch, y);                                \
+        });                                                                                                         \
     }
 MATVEC(matvec_1, 1, Tables)
 MATVEC(matvec_2, 2, Tables)

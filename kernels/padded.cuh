@@ -29,41 +29,55 @@ __device__ inline u32 nibble_mask(u32 x, u32 times) {
     return x * times;
 }
 
-__device__ inline u32 low_bits(u32 x, u32 count) { return x & ((1u << count) - 1); }
+__device__ inline u32 low_bits(u32 x, u32 count) { return x & ~(0xffffffffu << count); }
 
+// Pointers are made once, so that a read costs no more than its address.
 struct PaddedTables {
-    const u8* blob;
-    const u32* rows;
+    static constexpr int AT_ONCE = 4;  // blocks that a thread decodes side by side, to hide the latency of the reads
+    const u64* first_code;
+    const u32* first_cell;
+    const u8* guess;
+    const uint4* cells;
+    const u32 *kinds, *words, *order, *rows;
+    const float* factors;
+    int code_bits, largest;
 
-    __device__ PaddedTables(const u8* staged, const u8* global)
-        : blob(staged), rows(reinterpret_cast<const u32*>(global + reinterpret_cast<const int*>(global)[P_ROWS])) {}
-
-    __device__ int count(PaddedSlot slot) const { return reinterpret_cast<const int*>(blob)[slot]; }
-    __device__ int bits() const { return count(P_BITS); }
-    template <typename T>
-    __device__ T at(PaddedSlot slot, u32 position) const {
-        return reinterpret_cast<const T*>(blob + count(slot))[position];
+    // `staged`: where the tables are read; `global`: where they came from, and where the rows stay.
+    __device__ PaddedTables(const u8* staged, const u8* global) {
+        const int* header = reinterpret_cast<const int*>(staged);
+        first_code = reinterpret_cast<const u64*>(staged + header[P_FIRST_CODE]);
+        first_cell = reinterpret_cast<const u32*>(staged + header[P_FIRST_CELL]);
+        guess = staged + header[P_GUESS];
+        cells = reinterpret_cast<const uint4*>(staged + header[P_CELLS]);
+        kinds = reinterpret_cast<const u32*>(staged + header[P_KINDS]);
+        words = reinterpret_cast<const u32*>(staged + header[P_WORDS]);
+        order = reinterpret_cast<const u32*>(staged + header[P_ORDER]);
+        factors = reinterpret_cast<const float*>(staged + header[P_FACTOR]);
+        rows = reinterpret_cast<const u32*>(global + header[P_ROWS]);
+        code_bits = header[P_BITS];
+        largest = header[P_LARGEST];
     }
+    __device__ int bits() const { return code_bits; }
 
     __device__ PaddedPoint decode(u64 code) const {
-        int s = at<u8>(P_GUESS, static_cast<u32>(code >> (bits() - 9)));
-        while (code >= at<u64>(P_FIRST_CODE, s + 1)) ++s;
-        const u64 within = code - at<u64>(P_FIRST_CODE, s);
-        const int size = count(P_LARGEST) - s;
-        const uint4 cell = at<uint4>(P_CELLS, at<u32>(P_FIRST_CELL, s) + static_cast<u32>(within >> size));
+        int s = guess[static_cast<u32>(code >> (code_bits - 9))];
+        while (code >= first_code[s + 1]) ++s;
+        const u64 within = code - first_code[s];
+        const int size = largest - s;
+        const uint4 cell = cells[first_cell[s] + static_cast<u32>(within >> size)];
         const u32 other = cell.w, kind = other >> 8 & 31, shell = other >> 13 & 15;
-        const u32 k = at<u32>(P_KINDS, kind), free_signs = k & 31, gain_bits = other >> 17 & 3;
+        const u32 k = kinds[kind], free_signs = k & 31, gain_bits = other >> 17 & 3;
         const bool odd = kind == 0;
 
         u64 rest = within & ((1ull << size) - 1);
         u32 signs = low_bits(static_cast<u32>(rest), free_signs);
         signs |= ((__popc(signs) ^ (shell - (k >> 21))) & 1) << free_signs;
         rest >>= free_signs;
-        const u32 word = at<u32>(P_WORDS, (k >> 9 & 4095) + low_bits(static_cast<u32>(rest), k >> 5 & 15));
+        const u32 word = words[(k >> 9 & 4095) + low_bits(static_cast<u32>(rest), k >> 5 & 15)];
         rest >>= k >> 5 & 15;
         PaddedPoint p;
         p.offset = odd ? 15 : 16;
-        p.factor = at<float>(P_FACTOR, shell * 8 + low_bits(static_cast<u32>(rest), gain_bits));
+        p.factor = factors[shell * 8 + low_bits(static_cast<u32>(rest), gain_bits)];
         rest >>= gain_bits;
         u32 octads[3];
         octads[2] = rows[cell.z + low_bits(static_cast<u32>(rest), other >> 4 & 15)];
@@ -77,9 +91,9 @@ struct PaddedTables {
             signs >>= weight;
             const u32 octad = octads[o] ^ nibble_mask(flips, odd ? 15 : 14);
             const u32 even_places = octad & 0x0f0f0f0fu, odd_places = octad >> 4 & 0x0f0f0f0fu;
-            const u32 order = odd ? 0x73625140u : at<u32>(P_ORDER, byte);
-            p.u[2 * o] = __byte_perm(even_places, odd_places, order);
-            p.u[2 * o + 1] = __byte_perm(even_places, odd_places, order >> 16);
+            const u32 places = odd ? 0x73625140u : order[byte];
+            p.u[2 * o] = __byte_perm(even_places, odd_places, places);
+            p.u[2 * o + 1] = __byte_perm(even_places, odd_places, places >> 16);
         }
         return p;
     }
