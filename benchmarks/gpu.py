@@ -4,8 +4,8 @@
     python benchmarks/gpu.py --checks        # only the comparison with the CPU (what compute-sanitizer runs)
     python benchmarks/gpu.py --quick         # few repetitions, prints only
 
-Checks: decoded points and weights bit for bit, exact search point for point, rotation and fused product, in both orders of codes, within
-the bounds of kernels/hadamard.cu and kernels/matvec.cu, the same bits from run to run and under a CUDA graph.
+Checks: decoded weights bit for bit, exact search point for point, rotation and fused product, in both orders of codes,
+within the bounds of kernels/hadamard.cu and kernels/matvec.cu, and the same bits from run to run.
 Sanitizers: compute-sanitizer memcheck and racecheck on the checks, where the tool is installed.
 
 Time: CUDA events around a graph of REPEATS launches over as many different inputs, so that no matrix stays in the

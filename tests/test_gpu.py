@@ -150,7 +150,7 @@ def test_checks_of_the_benchmark_pass_and_it_is_silent_without_a_gpu(monkeypatch
     benchmark = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(benchmark)
     found = benchmark.checks(HostMachine(library()), 50)
-    assert len(found) == 12 and all(one["ok"] for one in found), found
+    assert len(found) == 10 and all(one["ok"] for one in found), found
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(sys, "argv", ["gpu.py"])
     benchmark.main()
