@@ -12,12 +12,12 @@ through): backward treats quantized as z, hence
 
     d loss / d x = (I - z z^T) g / |x|,        g = d loss / d quantized,
 
-exactly the derivative of the normalization (x for z, and I for all of it, where the code is not on a sphere).
+exactly the derivative of the normalization.  Codes that are not on a sphere have another z, tanh x for a grid.
 
 SphericalLeech has the 196,560 minimal vectors of the Leech lattice over sqrt(32) as its code: 17.58 bits for 24
-numbers, no parameters, no table, no loss.  Neighbors are 60 degrees apart everywhere and the search is exact (kissing.py), so
-nothing must be learned or kept in balance.  For sequence models an index is also 24 digits 0 ... 8, the
-coordinates -4 ... 4: DigitHead predicts those with 216 logits in place of 196,560.
+numbers, no parameters, no table, no loss.  Neighbors are 60 degrees apart everywhere and the search is exact
+(kissing.py), so nothing must be learned or kept in balance.  For sequence models an index is also 24 digits 0 ... 8,
+the coordinates -4 ... 4: DigitHead predicts those with 216 logits in place of 196,560.
 
 Works in half precision, under autocast and torch.compile (the search is one custom operator; it decides on the
 tokens as they come, before normalization could round a tie away).  The search runs on the CPU wherever the tensor is.
@@ -29,6 +29,7 @@ interface is that of the package vector-quantize-pytorch.  Tests: tests/test_sph
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -73,11 +74,11 @@ class _StraightThrough(torch.autograd.Function):
     """Forward the codeword, exactly; backward the identity to what it stands for."""
 
     @staticmethod
-    def forward(ctx, z: Tensor, codeword: Tensor) -> Tensor:
+    def forward(ctx: Any, z: Tensor, codeword: Tensor) -> Tensor:
         return codeword.clone()
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         return gradient, None
 
 
@@ -87,13 +88,11 @@ def straight_through(z: Tensor, codeword: Tensor) -> Tensor:
 
 
 class Quantizer(nn.Module):
-    """What all quantizers share: shapes and dtypes.  A subclass gives `quantize` and `codewords`.
+    """What all quantizers share: shapes and dtypes.  A subclass gives `quantize`, `codewords`, perhaps `prepare`.
 
     Attributes: dim, numbers in a token; channels, the last axis of x; size, number of codewords; bits = log2(size),
-    of a token; spherical, whether tokens are normalized first.
+    of a token.
     """
-
-    spherical = True
 
     def __init__(self, dim: int, size: int, channels: int | None = None) -> None:
         super().__init__()
@@ -102,8 +101,12 @@ class Quantizer(nn.Module):
             raise ValueError(f"Argument 'channels' must be a positive multiple of {dim}, got {channels}.")
         self.dim, self.size, self.bits = dim, size, math.log2(size)
 
+    def prepare(self, x: Tensor) -> Tensor:
+        """What stands for tokens x (n, dim) in the gradient: x / |x| for a code on the sphere."""
+        return normalize(x)
+
     def quantize(self, z: Tensor, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Tokens z (n, dim), and x, the same before they were normalized (z itself where the code is not spherical).
+        """Tokens z = prepare(x) and x, both (n, dim).
 
         Returns: codewords (n, dim), indices (n,), auxiliary loss ().
         """
@@ -129,7 +132,7 @@ class Quantizer(nn.Module):
         # bfloat16 and float16 have too few digits for losses and statistics; codewords are rounded at the end
         with torch.autocast(x.device.type, enabled=False):
             tokens = wide.reshape(-1, self.dim)
-            z = normalize(tokens) if self.spherical else tokens
+            z = self.prepare(tokens)
             codeword, indices, loss = self.quantize(z, tokens)
             quantized = straight_through(z, codeword)
         groups = self.channels // self.dim
@@ -174,7 +177,7 @@ class SphericalLeech(Quantizer):
         return _unit(kissing.decode(indices.cpu().numpy())).to(indices.device, torch.float32)
 
     def digits(self, indices: Tensor) -> Tensor:
-        """Indices (...) as digits 0 ... 8, the integer coordinates plus 4: int64 (..., 24).  ValueError out of range."""
+        """Indices (...) as digits 0 ... 8, the coordinates of v plus 4: int64 (..., 24); ValueError out of range."""
         v = kissing.decode(indices.reshape(-1).cpu().numpy())
         return torch.from_numpy(v.astype(np.int64) + 4).to(indices.device).reshape(*indices.shape, 24)
 
