@@ -104,3 +104,21 @@ def test_refuses_what_is_no_block_or_code():
     for v in (np.zeros((1, 24), dtype=np.int8), np.full((1, 24), 1, dtype=np.int8)):
         with pytest.raises(ValueError, match="Argument 'v'"):
             kissing.encode(v)
+
+
+def test_covering_radius():
+    """The two facts behind arccos(sqrt(3/8)): a tight frame of 276 lines across a vector of shell 3, and concavity."""
+    p = np.array([5.0] + [1.0] * 23)
+    p[0] = -5.0 if not leech.contains(np.array([[5] + [1] * 23]))[0] else 5.0
+    assert leech.contains(p[None].astype(np.int64))[0] and p @ p == 48
+    dots = MINIMAL @ p
+    assert dots.max() == 24  # cos = 24 / sqrt(32 * 48) = sqrt(3/8)
+    across = MINIMAL[dots == 24] - p / 2
+    assert len(across) == 552 and np.allclose(across @ p, 0) and np.allclose((across**2).sum(axis=1), 20)
+    frame = across.T @ across
+    assert np.allclose(frame, (552 * 20 / 23) * (np.eye(24) - np.outer(p, p) / 48))
+    angle = np.radians(30)
+    assert 1.5**0.5 * np.cos(angle) + (5 / 46) ** 0.5 * np.sin(angle) >= 1.5**0.5
+    x = np.random.default_rng(4).standard_normal((20_000, 24))
+    cosine = (x * kissing.nearest(x)).sum(axis=1) / np.linalg.norm(x, axis=1) / 32**0.5
+    assert (cosine >= (3 / 8) ** 0.5).all()
