@@ -7,8 +7,8 @@
 
 Every run has the same network, initialization seed, crops and number of steps (llvq_mini/autoencoder.py).  Codes cost
 17.58 bits a token where a code of that size exists, else the next possible: BSQ and LFQ 18, FSQ 17.61, and the
-classes of the Leech code less.  `without losses` turns auxiliary losses off.  The list of 196,560 codewords is compared with
-every token, which is what makes random, Fibonacci-like and learned codes slow on a CPU.
+classes of the Leech code less.  `without losses` turns auxiliary losses off.  A list of 196,560 codewords is compared
+with every token, which is what makes random, Fibonacci-like and learned codes slow on a CPU.
 
 --images: a folder of pictures (any depth, e.g. ImageNet or CIFAR as files); every tenth by name is a test picture.
 --perceptual: adds LPIPS and rFID by torchmetrics (pip install torchmetrics[image]); both download network weights, and

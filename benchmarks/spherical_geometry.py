@@ -16,12 +16,12 @@ For every code, with directions z uniform on the sphere:
                 samples that share a codeword, unbiased for sum p_i^2.  Exactly the size where all cells are congruent.
 
 Why sqrt(3 / 8): scale the lattice to minimal norm 4.  Its covering radius is sqrt(2), so for a direction u and t just
-above sqrt(2) a lattice point p lies within sqrt(2) of t u, and it is not the origin: <u, p> >= (|p|^2 + t^2 - 2) / 2t.  If
-|p|^2 = 4 the cosine is at least sqrt(1/2); if 6, u is within 30 degrees of p; if 8, u = p / |p|, at 45 degrees to
+above sqrt(2) a lattice point p lies within sqrt(2) of t u, and p is not the origin: <u, p> >= (|p|^2 + t^2 - 2) / 2t.
+If |p|^2 = 4 the cosine is at least sqrt(1/2); if 6, u is within 30 degrees of p; if 8, u = p / |p|, at 45 degrees to
 minimal vectors; more is impossible.  In the second case the 552 minimal vectors with <v, p> = 3 are p/2 ± r with
-|r|^2 = 5/2, on 276 lines that form a tight frame of the 23 dimensions across p, so that for any direction some |cos| to them is at
-least 1/sqrt(23).  At an angle a <= 30 degrees from p the best <u, v> is at least sqrt(3/2) cos a + sqrt(5/46) sin a,
-which is concave and not below its value sqrt(3/2) at a = 0 at either end.
+|r|^2 = 5/2, on 276 lines that form a tight frame of the 23 dimensions across p, so every direction there has some
+|cos| >= 1/sqrt(23) to them.  At an angle a <= 30 degrees from p the best <u, v> is then at least
+sqrt(3/2) cos a + sqrt(5/46) sin a, which is concave in a and not below its value sqrt(3/2) at a = 0 at either end.
 
 Codes on a smaller sphere solve an easier problem, so "BSQ-18 on S^23" is there too: six of 24 coordinates are dropped.
 
