@@ -138,7 +138,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one seed, few steps; nothing is written")
     parser.add_argument("--codes", nargs="+", choices=list(CODES), metavar="CODE", help=", ".join(CODES))
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--steps", type=int, default=800)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--size", type=int, default=64, help="side of the square crops")
     parser.add_argument("--width", type=int, default=96)
