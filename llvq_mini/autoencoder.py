@@ -81,15 +81,12 @@ def bundled_pictures() -> tuple[list[Tensor], list[Tensor]]:
 class _Residual(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
+        last = nn.Conv2d(width, width, 3, padding=1)
+        nn.init.zeros_(last.weight)  # blocks start as the identity: short runs then train evenly
+        first = nn.Conv2d(width, width, 3, padding=1)
         self.body = nn.Sequential(
-            nn.GroupNorm(8, width),
-            nn.SiLU(),
-            nn.Conv2d(width, width, 3, padding=1),
-            nn.GroupNorm(8, width),
-            nn.SiLU(),
-            nn.Conv2d(width, width, 3, padding=1),
+            nn.GroupNorm(8, width), nn.SiLU(), first, nn.GroupNorm(8, width), nn.SiLU(), last
         )
-        nn.init.zeros_(self.body[-1].weight)  # blocks start as the identity: short runs then train evenly
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.body(x)
