@@ -6,13 +6,17 @@
     LearnedVQ       a list of codewords, each a running mean (EMA) of the tokens it was nearest to
     SphericalList   a fixed list of unit vectors: random, Fibonacci-like, or one class of the minimal vectors
 
-Auxiliary losses are computed in training mode only and carry the published weights as defaults; weight 0 turns one off.
+Auxiliary losses are computed in training mode only; weight 0 turns one off.
 
     commitment      mean |z - codeword|^2 per token, the codeword held fixed: pulls the encoder to the code
-    entropy         E H(p(z)) - H(E p(z)): each token sure of its code, all codes used alike.  With p(c | z) in
-                    proportion to exp(tau <c, z>) and codewords (±1, ..., ±1) / sqrt(d), bits are independent given
-                    z and bit i is + with probability sigma(2 tau z_i / sqrt(d)), so the first term is a sum over
-                    bits; the second is taken as one too, an upper bound on the entropy of the mean, as BSQ does.
+    entropy         (E H(p(z)) - H(E p(z))) / tau: each token sure of its code, all codes used alike.  With p(c | z) in
+                    proportion to exp(-tau |z - c|^2) and codewords (±l, ..., ±l), bits are independent given z and
+                    bit i is + with probability sigma(4 tau l z_i), so the first term is a sum over bits; the second
+                    is taken as one too, an upper bound on the entropy of the mean, as BSQ does.
+
+Weights are those of BSQ's published training, entropy 0.1 with tau = 100 and no commitment; the same for LFQ, with its
+commitment reduced to 0.0025, a hundredth of what is usual, because the picture loss here is a squared error of about
+0.01 and the usual weight drowns it.
 
 The Fibonacci-like code is the additive recurrence u_n = frac(n alpha + 1/2), alpha_i = phi^-i with phi^(d+1) = phi + 1
 (in one dimension the golden ratio), taken through the normal quantile function and normalized: the Gaussian has no
@@ -75,7 +79,7 @@ class _Signs(Quantizer):
         if self.training and self.commit:
             loss = loss + self.commit * commitment(z, codeword)
         if self.training and self.entropy:
-            loss = loss + self.entropy * _entropy_loss(2 * self.tau * self.level * z)
+            loss = loss + self.entropy / self.tau * _entropy_loss(4 * self.tau * self.level * z)
         return codeword, indices, loss
 
     def codewords(self, indices: Tensor) -> Tensor:
@@ -91,7 +95,7 @@ class BSQ(_Signs):
         bits: int = 18,
         channels: int | None = None,
         entropy: float = 0.1,
-        commit: float = 0.25,
+        commit: float = 0.0,
         tau: float = 100.0,
     ) -> None:
         super().__init__(bits, channels, entropy, commit, tau)
@@ -106,8 +110,8 @@ class LFQ(_Signs):
         bits: int = 18,
         channels: int | None = None,
         entropy: float = 0.1,
-        commit: float = 0.25,
-        tau: float = 1.0,
+        commit: float = 0.0025,
+        tau: float = 100.0,
     ) -> None:
         super().__init__(bits, channels, entropy, commit, tau)
 
