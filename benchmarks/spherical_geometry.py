@@ -8,8 +8,8 @@ For every code, with directions z uniform on the sphere:
     chord       smallest distance between two codewords.  Leech: one codeword of each class against all; its symmetry
                 group moves any codeword to any other, so that is the minimum.  BSQ: 2 / sqrt(d).  Random and
                 Fibonacci-like: 1,024 codewords against all, so the true minimum may be smaller still.
-    covering    largest angle of a direction to its codeword, in degrees: the largest of the sample, then improved by a
-                local search; and the exact value where it is known.  BSQ: at a coordinate axis, cos = 1 / sqrt(d).
+    covering    largest angle of a direction to its codeword, in degrees: of the sample; found by a local search from
+                other, fewer starting points; and exactly, where it is known.  BSQ: at an axis, cos = 1 / sqrt(d).
                 Leech: cos = sqrt(3 / 8), 52.24 degrees, at the directions of shell 3 (see below).
     mse         E |z - q|^2 = 2 - 2 E cos, with its standard error
     effective   1 / sum p_i^2, codewords as many of which, used alike, would collide as often: from the pairs of
