@@ -1,0 +1,83 @@
+"""The autoencoder: its pictures, its metrics against closed forms, and that a short run learns."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from llvq_mini import autoencoder
+from llvq_mini.autoencoder import (
+    Autoencoder,
+    bundled_pictures,
+    crops,
+    evaluate,
+    psnr,
+    read_picture,
+    ssim,
+    train,
+)
+from llvq_mini.errors import LLVQError
+from llvq_mini.spherical import SphericalLeech
+from llvq_mini.spherical_rivals import BSQ
+
+
+def test_bundled_pictures_are_real_and_disjoint():
+    training, test = bundled_pictures()
+    assert len(training) == len(autoencoder.TRAIN) and not set(autoencoder.TRAIN) & set(autoencoder.TEST)
+    for picture in (*training, *test):
+        assert picture.shape[0] == 3 and picture.shape[1] % 8 == picture.shape[2] % 8 == 0
+        assert 0 <= picture.min() < 0.3 < 0.5 < picture.max() <= 1 and picture.std() > 0.05
+
+
+def test_unreadable_pictures_are_named(tmp_path):
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"no picture")
+    with pytest.raises(LLVQError, match=r"bad\.png"):
+        read_picture(bad)
+    with pytest.raises(LLVQError, match="missing"):
+        read_picture(tmp_path / "missing.png")
+
+
+def test_psnr_and_ssim_of_known_pairs():
+    flat = torch.full((3, 32, 32), 0.5)
+    assert psnr(flat, flat + 0.1) == pytest.approx(20.0, abs=1e-4)
+    assert psnr(flat, flat) == math.inf
+    x = torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(0))
+    assert ssim(x, x) == pytest.approx(1.0)
+    c1 = 0.01**2
+    assert ssim(flat, flat + 0.1) == pytest.approx((2 * 0.5 * 0.6 + c1) / (0.25 + 0.36 + c1), rel=1e-5)
+    assert ssim(x, 1 - x) < 0  # the structure is reversed
+
+
+def test_crops_repeat_and_stay_inside():
+    pictures = [torch.rand(3, 40, 64), torch.rand(3, 72, 48)]
+    one, two = (crops(pictures, 6, 40, torch.Generator().manual_seed(3)) for _ in range(2))
+    assert one.shape == (6, 3, 40, 40) and torch.equal(one, two)
+    with pytest.raises(ValueError, match="Argument 'size'"):
+        crops(pictures, 1, 41, torch.Generator())
+
+
+@pytest.mark.parametrize("quantizer", [SphericalLeech(48), BSQ(18)])
+def test_rate_and_shapes(quantizer):
+    model = Autoencoder(quantizer, 16, 1).eval()
+    y, indices, _ = model(torch.rand(2, 3, 16, 24))
+    assert y.shape == (2, 3, 16, 24) and indices.shape[:3] == (2, 2, 3)
+    assert model.bits_per_pixel == pytest.approx(
+        quantizer.channels / quantizer.dim * math.log2(quantizer.size) / 64
+    )
+
+
+def test_a_short_run_learns_and_repeats():
+    x = (
+        torch.linspace(0, 1, 64)[None, :, None]
+        * torch.tensor([1.0, 0.5, 0.2])[:, None, None]
+        * torch.ones(1, 1, 64)
+    )
+    runs = [train(SphericalLeech, [x], 25, batch=4, size=32, width=16, depth=1) for _ in range(2)]
+    first, second = (evaluate(model, [x]) for model in runs)
+    assert first == second
+    untrained = evaluate(Autoencoder(SphericalLeech(), 16, 1).eval(), [x])
+    assert first["psnr"] > untrained["psnr"] + 3
+    assert first["tokens"] == 64 and 0 <= first["usage_entropy_bits"] <= 6
