@@ -29,9 +29,12 @@ check: env ## lint, types, layers and the fast tests (under two minutes)
 demo: env ## quantize the embedded model to 2 bits a weight and let it talk
 	@$(VENV)/bin/llvq demo
 
+# The tables that take hours go on where they were stopped and are run by name: llm_rivals, llm_ablation, autoencoder.
+BENCHMARKS := codec second_moments spherical_geometry llm_embedded packed_cpu memory_time_model kernel_sizes gpu
+
 bench: env ## rerun the benchmarks; their JSON goes to benchmarks/results
 	@$(VENV)/bin/llvq bench rd
-	@for script in benchmarks/*.py; do $(PY) $$script || exit 1; done
+	@for name in $(BENCHMARKS); do $(PY) benchmarks/$$name.py || exit 1; done
 
 notebooks: env ## write notebooks/*.ipynb anew from the chapters
 	@$(PY) book/_tools/notebooks.py
