@@ -283,7 +283,8 @@ def test_hub_ids_are_fetched_or_refused_in_one_sentence(tmp_path, monkeypatch):
 
     asked = []
 
-    def fetch(repository, allow_patterns):
+    def fetch(repository, revision, allow_patterns):
+        assert revision is None
         asked.append((repository, allow_patterns))
         if repository == "some/model":
             return str(tmp_path)
