@@ -68,6 +68,7 @@ def test_a_point_against_the_exact_integral():
         exact = exact_mse(LloydMax(weight_bits).levels)
         assert abs(point["mse"] - exact) < 4 * point["stderr"] < 0.02 * exact
         assert point["rate"] == weight_bits and point["table_bytes"] == 4 * 2**weight_bits
+        assert point["sqnr_db"] == pytest.approx(-10 * np.log10(point["mse"])) and point["blocks"] == 60_000
         assert point["retention"] == pytest.approx(-np.log2(point["mse"]) / (2 * weight_bits))
 
 
