@@ -48,29 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"llvq_mini {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
 
-    one = commands.add_parser("quantize", help="quantize a model into a new folder")
-    one.add_argument("model", help=_MODEL_HELP)
-    one.add_argument("-o", "--out", type=Path, required=True, help="folder to create")
-    one.add_argument("--bits", type=float, default=2.0, help="bits a weight before scales (2)")
-    one.add_argument(
-        "--codebook", default="tapered", help="tapered, shape-gain or ball, each 48 bits a block"
-    )
-    one.add_argument("--windows", type=_at_least(1), default=None, help="calibration windows")
-    one.add_argument("--context", type=_at_least(2), default=2048, help="tokens a window")
-    one.add_argument("--seed", type=_at_least(0), default=0, help="of the rotations")
-    one.add_argument("--text", type=Path, help="calibration text, UTF-8 (default: embedded Wikipedia)")
-    one.add_argument(
-        "--sequential", action="store_true", help="Hessians from the quantized layers below, not the original"
-    )
-    one.add_argument(
-        "--dry-run",
-        action="store_true",
-        help="say what would be done, its size, memory and time; write nothing",
-    )
-    one.add_argument(
-        "--force", action="store_true", help="replace OUT, and unfinished work with other settings"
-    )
-    _evaluation_options(one, "windows of held-out text to evaluate on afterwards, 0 for none")
+    _quantize_options(commands.add_parser("quantize", help="quantize a model into a new folder"))
 
     one = commands.add_parser("eval", help="perplexity and excess over the original model")
     one.add_argument("folder", type=Path, metavar="OUT", help="quantized folder")
@@ -115,6 +93,31 @@ def _parser() -> argparse.ArgumentParser:
         "--quick", action="store_true", help="few codes and blocks, about a minute; rd-quick.json"
     )
     return parser
+
+
+def _quantize_options(one: argparse.ArgumentParser) -> None:
+    one.add_argument("model", help=_MODEL_HELP)
+    one.add_argument("-o", "--out", type=Path, required=True, help="folder to create")
+    one.add_argument("--bits", type=float, default=2.0, help="bits a weight before scales (2)")
+    one.add_argument(
+        "--codebook", default="tapered", help="tapered, shape-gain or ball, each 48 bits a block"
+    )
+    one.add_argument("--windows", type=_at_least(1), default=None, help="calibration windows")
+    one.add_argument("--context", type=_at_least(2), default=2048, help="tokens a window")
+    one.add_argument("--seed", type=_at_least(0), default=0, help="of the rotations")
+    one.add_argument("--text", type=Path, help="calibration text, UTF-8 (default: embedded Wikipedia)")
+    one.add_argument(
+        "--sequential", action="store_true", help="Hessians from the quantized layers below, not the original"
+    )
+    one.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="say what would be done, its size, memory and time; write nothing",
+    )
+    one.add_argument(
+        "--force", action="store_true", help="replace OUT, and unfinished work with other settings"
+    )
+    _evaluation_options(one, "windows of held-out text to evaluate on afterwards, 0 for none")
 
 
 def _evaluation_options(parser: argparse.ArgumentParser, what: str) -> None:

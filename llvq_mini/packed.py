@@ -39,16 +39,8 @@ TILE = 1 << 18
 
 _GROUP = 512  # blocks decoded at a time: enough to fill the pipeline, little enough for the first-level cache
 _ORDER = np.ascontiguousarray(index._ORDER.astype(np.uint8))
-_WEIGHT = np.bitwise_count(np.arange(256, dtype=np.uint8)).astype(np.int64)
+_WEIGHT, _parity = index._WEIGHT, index._parity
 _FLIP = np.array([sum(255 << 8 * j for j in range(8) if byte >> j & 1) for byte in range(256)], np.uint64)
-
-
-@njit(**KERNEL)
-def _parity(word):
-    word ^= word >> 16
-    word ^= word >> 8
-    word ^= word >> 4
-    return 0x6996 >> (word & 15) & 1
 
 
 @njit(**KERNEL)

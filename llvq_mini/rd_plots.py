@@ -11,11 +11,11 @@ Not here: measuring (bench.py), the explorer (widgets).  Tests: tests/test_bench
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from llvq_mini import plots
+from llvq_mini.widgets.distortion_bitrate import gap_db
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,11 +32,6 @@ _LINES: tuple[tuple[str, tuple[str, ...], str, str, Any], ...] = (
     ("trellis L = 16", ("trellis L = 16",), "green", ">", "-"),
 )  # fmt: skip
 """Label, families, color, marker and dash of every line; no dash where the codes are too many to join."""
-
-
-def gap_db(mse: float, rate: float) -> float:
-    """Distance of a distortion to Shannon's limit for N(0, 1), in dB."""
-    return 10 * math.log10(mse * 4**rate)
 
 
 def best(points: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
