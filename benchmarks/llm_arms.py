@@ -231,7 +231,6 @@ def ablation() -> list[Arm]:
         return Arm(name, text, alone(blocks(make, **options)), lambda: make().spec(), tune, fisher)
 
     return [
-        leech("base", "tapered, input rotation, feedback, refit, 4 E[x_0 x_0^T] for values"),
         leech("no-rotation", "no rotation", rotation="none"),
         leech("both-rotations", "input and output rotations", rotation="both"),
         leech("no-feedback", "every block rounded on its own", feedback=False),
@@ -248,5 +247,5 @@ def ablation() -> list[Arm]:
         leech("bits-1.5", "interlocked spheres, 36 bits", lambda: Interlocked(CAPS_BY_BITS[36])),
         leech("bits-2.5", "interlocked spheres, 60 bits", lambda: Interlocked(CAPS_BY_BITS[60])),
         Arm("mixed", "1.5, 2 or 2.5 bits by predicted loss, 2 on average", mixed(MIXED, 2.0), fisher=True),
-        leech("tuned", "the base and scale fine-tuning", tune=160),
+        leech("tuned", "leech-2 and scale fine-tuning", tune=160),
     ]

@@ -66,6 +66,24 @@ def load_arrays(path: Path) -> dict[str, np.ndarray]:
         return {name: stream[name] for name in stream.files}
 
 
+class Remembered:
+    """The original model for `evaluate`, with the final states of every window computed once a process."""
+
+    def __init__(self, model: Any) -> None:
+        self.model, self.known = model, dict[bytes, Any]()
+
+    def base_model(self, ids: torch.Tensor, use_cache: bool) -> Any:
+        """What the model's body returns for these ids."""
+        key = ids.numpy().tobytes()
+        if key not in self.known:
+            self.known[key] = self.model.base_model(ids, use_cache=use_cache)
+        return self.known[key]
+
+    def get_output_embeddings(self) -> Any:
+        """The model's head."""
+        return self.model.get_output_embeddings()
+
+
 class Bench:
     """Calibrate once, run arms, evaluate; `say` gets a line for every unit of work."""
 
@@ -91,6 +109,7 @@ class Bench:
         short = max(2, context // 4)
         self.tune_windows = token_windows(tokenizer, calibration, short, min(4 * windows, 160))
         self.layers = decoder_layers(self.source.model)
+        self.original: Any = Remembered(self.source.model)
         self.files = work / "calibration"
         self.files.mkdir(parents=True, exist_ok=True)
         self._same_inputs(source)
@@ -196,23 +215,18 @@ class Bench:
             result.append(Matrix(name, module.weight.numpy(), *statistics, seed, traces))
         return result
 
-    def run(self, arm: Arm, base: str | None = None) -> dict[str, Any]:
-        """Quantize, fine-tune if the arm says so, evaluate, write the result; the result if it is there.
-
-        `base`: the arm whose quantized layers a fine-tuned arm starts from.
-        """
+    def run(self, arm: Arm) -> dict[str, Any]:
+        """Quantize, fine-tune if the arm says so, evaluate, write the result; the result if it is there."""
         target = self.results / f"{arm.name}.json"
         if target.exists():
             return json.loads(target.read_text())
         self.calibrate(arm.fisher)
         folder = self.work / "arms" / arm.name
-        layers = self.work / "arms" / (base if base and arm.tune_steps else arm.name)
         folder.mkdir(parents=True, exist_ok=True)
-        layers.mkdir(parents=True, exist_ok=True)
-        record = self._quantize(arm, layers)
+        record = self._quantize(arm, folder)
         if arm.tune_steps:
-            self._tune(arm, layers, folder)
-        windows = self._evaluate(arm, layers, folder)
+            self._tune(arm, folder)
+        windows = self._evaluate(arm, folder)
         result = {"meta": provenance(), "arm": arm.name, "text": arm.text, **record, **summary(windows)}
         self.results.mkdir(parents=True, exist_ok=True)
         write_json(target, result)
@@ -246,18 +260,18 @@ class Bench:
                     total[key] += stream[key].item()
         return {**total, "bits_per_weight": total["bits"] / total["weights"]}
 
-    def _student(self, layers: Path) -> Any:
+    def _student(self, folder: Path) -> Any:
         """A model with the quantized layers in place."""
         student = load_source(self.source.name).model
         modules = dict(student.named_modules())
         with torch.no_grad():
             for index in range(len(self.layers)):
-                for key, array in load_arrays(layers / f"layer-{index:02}.npz").items():
+                for key, array in load_arrays(folder / f"layer-{index:02}.npz").items():
                     if key.endswith(".dense"):
                         modules[key.removesuffix(".dense")].weight.copy_(torch.from_numpy(array))
         return student
 
-    def _tune(self, arm: Arm, layers: Path, folder: Path) -> None:
+    def _tune(self, arm: Arm, folder: Path) -> None:
         """Scale fine-tuning; its outcome (row scales, norms) in one file."""
         path = folder / "tuned.npz"
         if path.exists():
@@ -266,7 +280,7 @@ class Bench:
         book, linears = from_spec(arm.spec()), {}
         modules = dict(self.source.model.named_modules())
         for index in range(len(self.layers)):
-            arrays = load_arrays(layers / f"layer-{index:02}.npz")
+            arrays = load_arrays(folder / f"layer-{index:02}.npz")
             for key in [key for key in arrays if key.endswith(".codes")]:
                 name = key.removesuffix(".codes")
                 weight = modules[name].weight
@@ -277,7 +291,7 @@ class Bench:
                     arrays[f"{name}.seed"].item(),
                     book,
                 )
-        student = self._student(layers)
+        student = self._student(folder)
         tuned = tune(
             student,
             linears,
@@ -293,13 +307,13 @@ class Bench:
         arrays |= {f"{name}.dense": tuned_modules[name].weight.numpy() for name in tuned}
         save_arrays(path, **arrays)
 
-    def _evaluate(self, arm: Arm, layers: Path, folder: Path) -> list[dict[str, Any]]:
+    def _evaluate(self, arm: Arm, folder: Path) -> list[dict[str, Any]]:
         """One record for every held-out window, written as soon as it is known."""
         path = folder / "windows.json"
         records = json.loads(path.read_text()) if path.exists() else []
         if len(records) == len(self.held_out):
             return records
-        student = self._student(layers)
+        student = self._student(folder)
         if arm.tune_steps:
             modules = dict(student.named_modules())
             with torch.no_grad():
@@ -308,7 +322,7 @@ class Bench:
                     if kind in ("dense", "norm"):
                         modules[name].weight.copy_(torch.from_numpy(array))
         for number in range(len(records), len(self.held_out)):
-            found = evaluate(student, self.held_out[number : number + 1], self.source.model)
+            found = evaluate(student, self.held_out[number : number + 1], self.original)
             records.append({key: found[key] for key in KEPT})
             write_json(path, records)
             self.say(f"{arm.name} window {number} excess {found['excess']:.4f} kl {found['kl']:.4f}")

@@ -22,7 +22,7 @@ from llm_table import table
 from llvq_mini import embedded
 
 
-def main(arms: list[Arm], reference: str, description: str, base: str | None = None) -> None:
+def main(arms: list[Arm], reference: str, description: str) -> None:
     """The command line that this script and llm_ablation.py share."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument(
@@ -48,11 +48,10 @@ def main(arms: list[Arm], reference: str, description: str, base: str | None = N
     if chosen and not options.table:
         bench = Bench(options.work, say=lambda line: print(line, flush=True))
         for arm in chosen:
-            bench.run(arm, base)
-            needed = arm.name == base and any(other.tune_steps for other in chosen)
-            if not (options.keep or needed):
+            bench.run(arm)
+            if not options.keep:
                 bench.clean(arm)
-    known = {arm.name for arm in arms}
+    known = {reference, *by_name}
     results = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))]
     results = [result for result in results if result["arm"] in known]
     for line in table(results, options.reference):
