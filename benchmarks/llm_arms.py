@@ -33,7 +33,7 @@ from llvq_mini.entropy_leech import EntropyLeech
 from llvq_mini.feedback import factorize, pad_hessian
 from llvq_mini.hessian import DAMPING, SINK_WEIGHT, damped
 from llvq_mini.interlocked import CAPS_BY_BITS, Interlocked
-from llvq_mini.layer import prepare, prepare_output, quantize_linear
+from llvq_mini.layer import QuantizedLinear, prepare, prepare_output, quantize_linear
 from llvq_mini.rotate import Rotation
 from llvq_mini.sensitivity import Sensitivity
 
@@ -152,7 +152,7 @@ def blocks(
         linear, report = quantize_linear(
             weight, prepared, book, matrix.name, feedback=feedback, refit=refit, output=metric
         )
-        dense = linear.dequantize()
+        dense = _dense(linear) if isinstance(book, Tiled) else linear.dequantize()
         if rotation == "none":
             dense = columns.apply(dense)
         if rotation == "both":
@@ -164,6 +164,15 @@ def blocks(
         return Quantized(dense, bits, linear.codes if own else None, linear.row_scale if own else None)
 
     return run
+
+
+def _dense(linear: QuantizedLinear) -> np.ndarray:
+    """What `linear.dequantize()` would be for a code whose words go down the rows of a block of columns."""
+    rows, width = linear.shape
+    down = linear.block_codes().reshape(rows, -1).T
+    values = linear.codebook.decode(down.ravel()).reshape(*down.shape, -1).swapaxes(0, 1).reshape(rows, -1)
+    scaled = values[:, :width] * linear.row_scale.astype(np.float32)[:, None]
+    return Rotation(width, linear.seed).inverse(scaled)
 
 
 def groups(bits: int, hessian: str | None) -> Callable[[Matrix], Quantized]:
