@@ -133,6 +133,7 @@ def blocks(
     refit: bool = True,
     output: bool = False,
     unit: int = 1,
+    turn: int = 0,
 ) -> Callable[[Matrix], Quantized]:
     """An arm's method from a codebook and the steps around it; the codebook is made once, when it is first needed."""
     made: list[Any] = []
@@ -140,15 +141,16 @@ def blocks(
     def run(matrix: Matrix) -> Quantized:
         book = made[0] if made else made.append(make()) or made[0]
         weight, statistics = matrix.weight, matrix.hessian(hessian)
-        columns = Rotation(weight.shape[1], matrix.seed)
-        rows = Rotation(weight.shape[0], matrix.seed + OUTPUT_SEED)
+        seed = matrix.seed + turn
+        columns = Rotation(weight.shape[1], seed)
+        rows = Rotation(weight.shape[0], seed + OUTPUT_SEED)
         if rotation == "none":  # the library's rotation takes back what is done here
             weight = columns.inverse(weight)
             statistics = columns.inverse(columns.inverse(statistics).T.copy())
         if rotation == "both":
             weight = rows.apply(weight.T.copy()).T.copy()
         metric = prepare_output(matrix.traces.metric(), unit=unit) if output else None
-        prepared = prepare(statistics, matrix.seed, book.dim, damping)
+        prepared = prepare(statistics, seed, book.dim, damping)
         linear, report = quantize_linear(
             weight, prepared, book, matrix.name, feedback=feedback, refit=refit, output=metric
         )
@@ -240,6 +242,7 @@ def ablation() -> list[Arm]:
         return Arm(name, text, alone(blocks(make, **options)), lambda: make().spec(), tune, fisher)
 
     return [
+        leech("another-seed", "other rotations of the same kind: how much chance there is", turn=1),
         leech("no-rotation", "no rotation", rotation="none"),
         leech("both-rotations", "input and output rotations", rotation="both"),
         leech("no-feedback", "every block rounded on its own", feedback=False),

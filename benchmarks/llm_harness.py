@@ -215,8 +215,10 @@ class Bench:
             result.append(Matrix(name, module.weight.numpy(), *statistics, seed, traces))
         return result
 
-    def run(self, arm: Arm) -> dict[str, Any]:
-        """Quantize, fine-tune if the arm says so, evaluate, write the result; the result if it is there."""
+    def run(self, arm: Arm, first: int | None = None) -> dict[str, Any]:
+        """Quantize, fine-tune if the arm says so, evaluate (on the `first` windows), write the result; the result if
+        it is there.
+        """
         target = self.results / f"{arm.name}.json"
         if target.exists():
             return json.loads(target.read_text())
@@ -226,7 +228,7 @@ class Bench:
         record = self._quantize(arm, folder)
         if arm.tune_steps:
             self._tune(arm, folder)
-        windows = self._evaluate(arm, folder)
+        windows = self._evaluate(arm, folder, self.held_out[:first])
         result = {"meta": provenance(), "arm": arm.name, "text": arm.text, **record, **summary(windows)}
         self.results.mkdir(parents=True, exist_ok=True)
         write_json(target, result)
@@ -307,11 +309,11 @@ class Bench:
         arrays |= {f"{name}.dense": tuned_modules[name].weight.numpy() for name in tuned}
         save_arrays(path, **arrays)
 
-    def _evaluate(self, arm: Arm, folder: Path) -> list[dict[str, Any]]:
+    def _evaluate(self, arm: Arm, folder: Path, held_out: np.ndarray) -> list[dict[str, Any]]:
         """One record for every held-out window, written as soon as it is known."""
         path = folder / "windows.json"
         records = json.loads(path.read_text()) if path.exists() else []
-        if len(records) == len(self.held_out):
+        if len(records) >= len(held_out):
             return records
         student = self._student(folder)
         if arm.tune_steps:
@@ -321,8 +323,8 @@ class Bench:
                     name, _, kind = key.rpartition(".")
                     if kind in ("dense", "norm"):
                         modules[name].weight.copy_(torch.from_numpy(array))
-        for number in range(len(records), len(self.held_out)):
-            found = evaluate(student, self.held_out[number : number + 1], self.original)
+        for number in range(len(records), len(held_out)):
+            found = evaluate(student, held_out[number : number + 1], self.original)
             records.append({key: found[key] for key in KEPT})
             write_json(path, records)
             self.say(f"{arm.name} window {number} excess {found['excess']:.4f} kl {found['kl']:.4f}")

@@ -35,6 +35,7 @@ def main(arms: list[Arm], reference: str, description: str) -> None:
     )
     parser.add_argument("--reference", default=reference, help=f"arm to compare with ({reference})")
     parser.add_argument("--keep", action="store_true", help="keep dense weights of finished arms")
+    parser.add_argument("--first", type=int, help="evaluate on the first windows only (16)")
     options = parser.parse_args()
     by_name = {arm.name: arm for arm in arms}
     unknown = [name for name in options.arms if name not in by_name and name != "all"]
@@ -48,7 +49,7 @@ def main(arms: list[Arm], reference: str, description: str) -> None:
     if chosen and not options.table:
         bench = Bench(options.work, say=lambda line: print(line, flush=True))
         for arm in chosen:
-            bench.run(arm)
+            bench.run(arm, options.first)
             if not options.keep:
                 bench.clean(arm)
     known = {reference, *by_name}

@@ -22,8 +22,13 @@ def summary(windows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def paired(one: dict[str, Any], other: dict[str, Any], key: str = "excess") -> tuple[float, float, float]:
-    """Mean difference one - other over the same windows and its 95 % interval (Student's t)."""
-    difference = np.array([a[key] - b[key] for a, b in zip(one["windows"], other["windows"], strict=True)])
+    """Mean difference one - other and its 95 % interval (Student's t), over the windows that both have been run on:
+    the first ones. ValueError if these are not the same.
+    """
+    pairs = list(zip(one["windows"], other["windows"], strict=False))
+    if any(a["baseline_nats_per_token"] != b["baseline_nats_per_token"] for a, b in pairs):
+        raise ValueError("Arguments 'one' and 'other' must be evaluated on the same windows; run one of them again")
+    difference = np.array([a[key] - b[key] for a, b in pairs])
     mean = float(difference.mean())
     half = float(t.ppf(0.975, len(difference) - 1) * difference.std(ddof=1) / len(difference) ** 0.5)
     return mean, mean - half, mean + half

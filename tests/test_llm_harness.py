@@ -170,6 +170,10 @@ def test_paired_intervals():
     mean, low, high = paired(one, other)
     assert mean == pytest.approx(0.5) and low == pytest.approx(0.5 - 4.3027 * 0.1 / 3**0.5, abs=1e-3)
     assert high == pytest.approx(1 - low)
+    shorter = summary(one["windows"][:2])
+    assert paired(shorter, other)[0] == pytest.approx(0.45)
+    with pytest.raises(ValueError, match="same windows"):
+        paired(one, summary([window(0.5) | {"baseline_nats_per_token": 2.0}] * 3))
     results = [{"arm": "a", "bits_per_weight": 2.0, **one}, {"arm": "b", "bits_per_weight": 2.1, **other}]
     lines = table(results, "b")
     assert lines[1].startswith("b") and "+0.5000" in lines[2] and json.dumps(results)
