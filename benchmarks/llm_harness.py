@@ -79,9 +79,12 @@ class Remembered:
             self.known[key] = self.model.base_model(ids, use_cache=use_cache)
         return self.known[key]
 
-    def get_output_embeddings(self) -> Any:
-        """The model's head."""
-        return self.model.get_output_embeddings()
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.model, name)
+
+    def __call__(self, *ids: Any, **options: Any) -> Any:
+        """What the model itself returns."""
+        return self.model(*ids, **options)
 
 
 class Bench:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .errors import LLVQError
-from .models import token_fingerprint
+from .models import output_head, token_fingerprint
 
 if TYPE_CHECKING:
     import torch
@@ -42,6 +42,8 @@ def evaluate(
 
     started = time.perf_counter()
     losses, base_losses, divergences, agreements = [], [], [], []
+    head = output_head(model)
+    base_head = output_head(baseline) if baseline is not None else head
     with torch.inference_mode():
         for index, row in enumerate(windows):
             ids = torch.from_numpy(row)
@@ -50,10 +52,10 @@ def evaluate(
             for start in range(0, len(ids) - 1, _CHUNK):
                 part = slice(start, min(start + _CHUNK, len(ids) - 1))
                 targets = ids[part.start + 1 : part.stop + 1, None]
-                log_p = _log_probabilities(model, hidden[part])
+                log_p = head(hidden[part]).log_softmax(-1)
                 losses.append(-log_p.gather(1, targets)[:, 0].numpy())
                 if baseline is not None and base_hidden is not None:
-                    log_q = _log_probabilities(baseline, base_hidden[part])
+                    log_q = base_head(base_hidden[part]).log_softmax(-1)
                     base_losses.append(-log_q.gather(1, targets)[:, 0].numpy())
                     divergences.append((log_q.exp() * (log_q - log_p)).sum(1).numpy())
                     agreements.append((log_q.argmax(1) == log_p.argmax(1)).numpy())
@@ -75,12 +77,6 @@ def evaluate(
 def _hidden(model: PreTrainedModel, ids: torch.Tensor) -> torch.Tensor:
     """(context, hidden) final states of one window."""
     return model.base_model(ids[None], use_cache=False).last_hidden_state[0]
-
-
-def _log_probabilities(model: PreTrainedModel, hidden: torch.Tensor) -> torch.Tensor:
-    """(positions, vocabulary) float32 log probabilities."""
-    head: Any = model.get_output_embeddings()
-    return head(hidden).float().log_softmax(-1)
 
 
 def _summary(losses: np.ndarray, windows: np.ndarray) -> dict[str, Any]:

@@ -37,13 +37,15 @@ import numpy as np
 
 from .errors import LLVQError
 from .layer import QuantizedLinear
-from .models import token_fingerprint
+from .models import output_head, token_fingerprint
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
     from transformers import PreTrainedModel
 
+Head = Callable[["torch.Tensor"], "torch.Tensor"]
+"""From final states (positions, hidden) to float32 logits (positions, vocabulary); models.output_head."""
 _CHUNK = 256  # positions whose logits are in memory at a time
 _SAVE_EVERY = 10  # steps between checkpoints
 
@@ -135,7 +137,7 @@ def _hidden(model: PreTrainedModel, ids: torch.Tensor) -> torch.Tensor:
 
 
 def divergence(
-    teacher_head: nn.Module, teacher: torch.Tensor, head: nn.Module, hidden: torch.Tensor
+    teacher_head: Head, teacher: torch.Tensor, head: Head, hidden: torch.Tensor
 ) -> torch.Tensor:
     """Mean over positions of KL(teacher || student) from final states (context, hidden), in chunks of positions
     that are recomputed in the backward pass, so that one chunk of logits is in memory at a time.
@@ -143,8 +145,8 @@ def divergence(
     from torch.utils.checkpoint import checkpoint
 
     def part(states: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        log_p = head(states).float().log_softmax(-1)
-        log_t = teacher_head(target).float().log_softmax(-1)
+        log_p = head(states).log_softmax(-1)
+        log_t = teacher_head(target).log_softmax(-1)
         return (log_t.exp() * (log_t - log_p)).sum()
 
     total = hidden.new_zeros((), dtype=hidden.dtype)
@@ -178,6 +180,7 @@ def tune(
     missing = [name for name in linears if name not in modules]
     if missing:
         raise ValueError(f"Argument 'linears' must name modules of the student, '{missing[0]}' is none")
+    heads = output_head(teacher), output_head(student)
     norms = scaling_norms(student)
     factors = Factors({**{name: modules[name] for name in linears}, **norms})
     for parameter in student.parameters():
@@ -195,7 +198,7 @@ def tune(
                     kept[number] = _hidden(teacher, ids).float()
             for group in optimizer.param_groups:
                 group["lr"] = settings.rate(step)
-            loss = _step(student, teacher, ids, kept[number], optimizer, settings.autocast)
+            loss = _step(student, heads, ids, kept[number], optimizer, settings.autocast)
             if checkpoint is not None and ((step + 1) % _SAVE_EVERY == 0 or step + 1 == settings.steps):
                 _store(checkpoint, mark, step + 1, factors, optimizer)
             if on_step:
@@ -211,7 +214,7 @@ def window_at(step: int, count: int, seed: int) -> int:
 
 def _step(
     student: PreTrainedModel,
-    teacher: PreTrainedModel,
+    heads: tuple[Head, Head],
     ids: torch.Tensor,
     target: torch.Tensor,
     optimizer: torch.optim.Optimizer,
@@ -219,7 +222,6 @@ def _step(
 ) -> float:
     import torch
 
-    heads: Any = teacher.get_output_embeddings(), student.get_output_embeddings()
     with torch.enable_grad(), torch.autocast("cpu", torch.bfloat16, enabled=autocast):
         loss = divergence(heads[0], target, heads[1], _hidden(student, ids))
     value = float(loss.detach())

@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,7 @@ from .errors import LLVQError
 from .shards import Shards
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 MANIFEST = "llvq.json"
@@ -192,3 +193,30 @@ def token_fingerprint(windows: np.ndarray) -> str:
     two results with the same one saw the same text.
     """
     return hashlib.sha256(np.ascontiguousarray(windows, dtype="<i4").tobytes()).hexdigest()
+
+
+def output_head(model: PreTrainedModel) -> Callable[[torch.Tensor], torch.Tensor]:
+    """What the model makes of its final hidden states (..., hidden): float32 logits (..., vocabulary).
+
+    That is its output embedding, and where the configuration has one (Gemma 2) a soft cap c tanh(y / c). LLVQError for
+    a model whose own logits on a few tokens are something else, a scaled product for one.
+    """
+    import torch
+
+    embedding: Any = model.get_output_embeddings()
+    cap = getattr(model.config.get_text_config(), "final_logit_softcapping", None)
+
+    def logits(states: torch.Tensor) -> torch.Tensor:
+        found = embedding(states).float()
+        return found if cap is None else cap * torch.tanh(found / cap)
+
+    probe = torch.arange(8)[None]
+    with torch.inference_mode():
+        own = model(probe, use_cache=False).logits.float()
+        made = logits(model.base_model(probe, use_cache=False).last_hidden_state)
+    if not torch.allclose(own, made, rtol=1e-3, atol=1e-3, equal_nan=True):
+        raise LLVQError(
+            f"The logits of {type(model).__name__} are not the product of its head and its final states; "
+            "this architecture cannot be compared with another model yet"
+        )
+    return logits

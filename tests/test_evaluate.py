@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+import transformers
 from doubles import tiny_llama
 
 from llvq_mini.errors import LLVQError
 from llvq_mini.evaluate import evaluate, generate, standard_error
-from llvq_mini.models import load_source, token_fingerprint, token_windows
+from llvq_mini.models import load_source, output_head, token_fingerprint, token_windows
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +34,27 @@ def test_perplexity_is_the_models_own_loss(pair):
     assert result["perplexity"] == pytest.approx(np.exp(np.mean(losses)), rel=1e-4)
     assert result["tokens"] == 3 * 199 and result["token_fingerprint"] == token_fingerprint(windows)
     assert "excess" not in result
+
+
+SMALL = {"vocab_size": 256, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2}
+SMALL |= {"num_attention_heads": 4, "num_key_value_heads": 2, "pad_token_id": 0, "initializer_range": 1.0}
+
+
+def test_logits_with_a_soft_cap():
+    """Gemma 2 bends its logits behind the head; here the cap lies so low that forgetting it would show."""
+    config = transformers.Gemma2Config(**SMALL, head_dim=8, final_logit_softcapping=2.0)
+    model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
+    windows = random_windows()
+    with torch.inference_mode():
+        losses = [float(model(row[None], labels=row[None]).loss) for row in torch.from_numpy(windows)]
+    assert evaluate(model, windows)["nats_per_token"] == pytest.approx(np.mean(losses), rel=1e-5)
+
+
+def test_logits_that_are_no_product_are_refused():
+    config = transformers.CohereConfig(**SMALL, logit_scale=0.25)
+    model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
+    with pytest.raises(LLVQError, match="CohereForCausalLM are not the product"):
+        output_head(model)
 
 
 def test_excess_kl_and_agreement(pair):
