@@ -2,7 +2,8 @@
 
     Matrix(layer, machine)   a QuantizedLinear in the memory of a machine: .weights(), .matvec(x)
     nearest_direction(x, machine, max_shell)   search.nearest_direction, one warp a block
-    cuda()   the GPU as a machine; LLVQError with one sentence where there is none
+    Kernels(...)   the same without its numbers, for those who keep codes elsewhere (ops.py)
+    cuda()   a GPU as a machine; LLVQError with one sentence where there is none
 
 A *machine* runs kernels: it holds arrays and launches by name.  `Cuda` is the real one: CuPy compiles the sources for
 the present card at first use (machine code, cached on disk by CuPy, so a second process starts at once); memory is
@@ -16,16 +17,19 @@ that kernels/matvec.cu states.  Tests: tests/test_kernels.py; on a GPU, benchmar
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
-from llvq_mini import golay, gpu_tables, search
+from llvq_mini import golay, gpu_tables, pack, search
 from llvq_mini.codebook import Codebook
 from llvq_mini.errors import LLVQError
 from llvq_mini.layer import QuantizedLinear
@@ -42,7 +46,7 @@ class Machine(Protocol):
     """Something that runs the kernels.
 
     multiprocessors, shared_bytes: how many there are, and the shared memory that one block of threads may use.
-    put: a NumPy array to the machine.  empty: an uninitialized array there.
+    put: a NumPy array to the machine.  get: the way back.  empty: an uninitialized array there.
     launch: kernel `name` on `grid` blocks of `block` threads with `shared` bytes; args are arrays or NumPy scalars.
     """
 
@@ -50,8 +54,20 @@ class Machine(Protocol):
     shared_bytes: int
 
     def put(self, array: NDArray) -> Any: ...
+    def get(self, array: Any) -> NDArray: ...
     def empty(self, shape: tuple[int, ...], dtype: str) -> Any: ...
     def launch(self, name: str, grid: int, block: int, shared: int, args: tuple[Any, ...]) -> None: ...
+
+
+_KEPT: WeakKeyDictionary[Machine, dict[Any, Any]] = WeakKeyDictionary()
+
+
+def kept(machine: Machine, key: Any, make: Callable[[], Any]) -> Any:
+    """What `make` puts on a machine: made for the first who asks, and kept as long as the machine."""
+    there = _KEPT.setdefault(machine, {})
+    if key not in there:
+        there[key] = make()
+    return there[key]
 
 
 @dataclass(frozen=True)
@@ -95,12 +111,15 @@ class Rotator:
                 f"Rotating rows of {self.width} needs {self._shared} bytes of shared memory, this machine has "
                 f"{machine.shared_bytes} for a block of threads; rotate on the CPU."
             )
-        hartley = machine.put(np.ascontiguousarray(hartley_matrix(odd)[min(1, odd - 1)].astype(np.float32)))
+
+        def first_row() -> Any:
+            return machine.put(np.ascontiguousarray(hartley_matrix(odd)[min(1, odd - 1)], dtype=np.float32))
+
         self._args = (
             np.int32(self.width),
             np.int32(odd),
             np.uint64(rotation.seed),
-            hartley,
+            kept(machine, ("hartley", odd), first_row),
             np.float32(power**-0.5),
         )
 
@@ -120,52 +139,41 @@ class Rotator:
         return planes, step
 
 
-class Matrix:
-    """A quantized weight matrix in the memory of a machine; never written out unless asked for.
+class Kernels:
+    """Everything about a packed matrix but its numbers: code, shape and rotation, and so which kernels run and how.
 
-    order: 'padded', codes rewritten for fast decoding (padded.py), or 'file'; None takes 'padded' where the codebook
-    has it.  The attribute `order` says which it is, `bits_per_weight` what a product reads.  Results are the same bits.
+    order: of the codes, see gpu_tables.order_of.  Tables go to a machine once, however many matrices share them.
     """
 
-    def __init__(self, layer: QuantizedLinear, machine: Machine, order: str | None = None) -> None:
-        self.shape, self.machine = layer.shape, machine
-        self.order = order or ("padded" if gpu_tables.has_padded_order(layer.codebook) else "file")
-        if self.order not in ("padded", "file"):
-            raise ValueError(f"Argument 'order' must be 'padded', 'file' or None, got {order!r}.")
-        rows, width = layer.shape
-        stream, make = layer.codes, gpu_tables.tables_of
-        if self.order == "padded":
-            stream = gpu_tables.repacked(stream, rows * -(-width // 24), layer.codebook)
-            make = gpu_tables.padded_tables_of
-        self._tables = Tables.put(make(layer.codebook), machine)
-        self._codes = machine.put(gpu_tables.words_of(stream))
-        self.bits_per_weight = 8 * (stream.nbytes + layer.row_scale.nbytes) / (rows * width)
-        self._row_scale = machine.put(np.ascontiguousarray(layer.row_scale))
-        self.rotator = Rotator(Rotation(layer.shape[1], layer.seed), machine)
-        self._infix = "padded_" if self.order == "padded" else ""
+    def __init__(
+        self, codebook: Codebook, shape: tuple[int, int], seed: int, machine: Machine, order: str
+    ) -> None:
+        self.shape, self.machine = shape, machine
+        rows, width = shape
+        self.blocks = rows * -(-width // 24)
+        self.words = gpu_tables.words_in(self.blocks, codebook, order)
+        make = gpu_tables.padded_tables_of if order == "padded" else gpu_tables.tables_of
+        key = ("tables", order, json.dumps(codebook.spec()))
+        self._tables = kept(machine, key, lambda: Tables.put(make(codebook), machine))
+        self.rotator = Rotator(Rotation(width, seed), machine)
+        self._infix = "padded_" if order == "padded" else ""
 
-    def rotated_weights(self, dtype: str = "float32") -> Any:
-        """The matrix (out, in) in rotated coordinates: multiply it with rotated activations.
-
-        dtype: 'float32', 'float16' or 'bfloat16'.
-        """
+    def rotated_weights(self, codes: Any, row_scale: Any, dtype: str = "float32") -> Any:
+        """See Matrix.rotated_weights; codes: words of gpu_tables.stream_of, row_scale: float16 (out,)."""
         names = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
         if dtype not in names:
             raise ValueError(f"Argument 'dtype' must be one of {', '.join(names)}, got {dtype!r}.")
         rows, width = self.shape
         out = self.machine.empty(self.shape, dtype)
-        grid = min(-(-rows * -(-width // 24) // THREADS), 2 * self.machine.multiprocessors)
-        args = (self._codes, np.int64(rows), np.int32(width), *self._tables.args, self._row_scale, out)
-        name = f"decode_{self._infix}{names[dtype]}"
-        self.machine.launch(name, max(grid, 1), THREADS, self._tables.shared, args)
+        grid = min(-(-self.blocks // THREADS), 2 * self.machine.multiprocessors)
+        args = (codes, np.int64(rows), np.int32(width), *self._tables.args, row_scale, out)
+        self.machine.launch(
+            f"decode_{self._infix}{names[dtype]}", max(grid, 1), THREADS, self._tables.shared, args
+        )
         return out
 
-    def weights(self) -> Any:
-        """The matrix (out, in) float32 in the layer's own coordinates: QuantizedLinear.dequantize."""
-        return self.rotator.rows(self.rotated_weights(), inverse=True)
-
-    def matvec(self, x: Any) -> Any:
-        """x W^T of float32 activations (batch, in), batch 1 ... 8: float32 (batch, out)."""
+    def matvec(self, codes: Any, row_scale: Any, x: Any) -> Any:
+        """See Matrix.matvec; codes and row_scale as above."""
         rows, width = self.shape
         if len(x.shape) != 2 or x.shape[1] != width or not 1 <= x.shape[0] <= MATVEC_BATCH:
             raise ValueError(
@@ -176,12 +184,47 @@ class Matrix:
         y = self.machine.empty((x.shape[0], rows), "float32")
         grid = min(-(-rows // (MATVEC_ROWS * THREADS // 32)), 2 * self.machine.multiprocessors)
         args = (
-            self._codes, np.int32(rows), np.int32(width), *self._tables.args, self._row_scale, planes, step,
+            codes, np.int32(rows), np.int32(width), *self._tables.args, row_scale, planes, step,
             np.int32(x.shape[0]), y,
         )  # fmt: skip
         room = next(b for b in (1, 2, 4, 8) if b >= x.shape[0])
         self.machine.launch(f"matvec_{self._infix}{room}", grid, THREADS, self._tables.shared, args)
         return y
+
+
+class Matrix:
+    """A quantized weight matrix in the memory of a machine; never written out unless asked for.
+
+    order: 'padded', codes rewritten for fast decoding (padded.py), or 'file'; None takes 'padded' where the codebook
+    has it.  The attribute `order` says which it is, `bits_per_weight` what a product reads.  Results are the same bits.
+    """
+
+    def __init__(self, layer: QuantizedLinear, machine: Machine, order: str | None = None) -> None:
+        self.shape, self.order = layer.shape, order or gpu_tables.order_of(layer.codebook)
+        if self.order not in ("padded", "file"):
+            raise ValueError(f"Argument 'order' must be 'padded', 'file' or None, got {order!r}.")
+        self._kernels = Kernels(layer.codebook, layer.shape, layer.seed, machine, self.order)
+        n = self._kernels.blocks
+        self._codes = machine.put(gpu_tables.stream_of(layer.codes, n, layer.codebook, self.order))
+        self._row_scale = machine.put(np.ascontiguousarray(layer.row_scale))
+        read = pack.packed_size(n, gpu_tables.bits_of(layer.codebook, self.order)) + layer.row_scale.nbytes
+        self.bits_per_weight = 8 * read / (layer.shape[0] * layer.shape[1])
+        self.rotator = self._kernels.rotator
+
+    def rotated_weights(self, dtype: str = "float32") -> Any:
+        """The matrix (out, in) in rotated coordinates: multiply it with rotated activations.
+
+        dtype: 'float32', 'float16' or 'bfloat16'.
+        """
+        return self._kernels.rotated_weights(self._codes, self._row_scale, dtype)
+
+    def weights(self) -> Any:
+        """The matrix (out, in) float32 in the layer's own coordinates: QuantizedLinear.dequantize."""
+        return self.rotator.rows(self.rotated_weights(), inverse=True)
+
+    def matvec(self, x: Any) -> Any:
+        """x W^T of float32 activations (batch, in), batch 1 ... 8: float32 (batch, out)."""
+        return self._kernels.matvec(self._codes, self._row_scale, x)
 
 
 def nearest_direction(x: Any, machine: Machine, max_shell: int = 12, min_shell: int = 2) -> Any:
@@ -218,24 +261,31 @@ FILES = {"decode": "decode.cu", "rotate": "hadamard.cu", "matvec": "matvec.cu", 
 
 
 class Cuda:
-    """The present GPU; see `Machine`. Arrays are torch tensors."""
+    """One GPU; see `Machine`. Arrays are torch tensors."""
 
-    def __init__(self, torch: Any, cupy: Any) -> None:
+    def __init__(self, torch: Any, cupy: Any, index: int = 0) -> None:
         self._torch, self._cupy = torch, cupy
+        self._device = cupy.cuda.Device(index)
+        self.device = f"cuda:{index}"
         self._kernels: dict[str, Any] = {}
         self._modules: dict[str, Any] = {}
-        attributes = cupy.cuda.Device().attributes
+        attributes = self._device.attributes
         self.multiprocessors = int(attributes["MultiProcessorCount"])
         self.shared_bytes = int(attributes["MaxSharedMemoryPerBlockOptin"])
 
     def put(self, array: NDArray) -> Any:
         """A copy in GPU memory; uint32 arrives as int32 and uint8 stays, which matters to nobody but torch."""
         signed = {"uint32": np.int32, "uint16": np.int16, "uint64": np.int64}.get(array.dtype.name)
-        return self._torch.from_numpy(np.array(array if signed is None else array.view(signed))).cuda()
+        plain = np.array(array if signed is None else array.view(signed))
+        return self._torch.from_numpy(plain).to(self.device)
+
+    def get(self, array: Any) -> NDArray:
+        """A tensor as a NumPy array; waits for the work that makes it."""
+        return np.asarray(array.cpu().numpy())
 
     def empty(self, shape: tuple[int, ...], dtype: str) -> Any:
         """Memory of torch's allocator, so that it may be part of a CUDA graph."""
-        return self._torch.empty(shape, dtype=getattr(self._torch, dtype), device="cuda")
+        return self._torch.empty(shape, dtype=getattr(self._torch, dtype), device=self.device)
 
     def _kernel(self, name: str, shared: int) -> Any:
         if name not in self._kernels:
@@ -263,14 +313,15 @@ class Cuda:
         return self._cupy.from_dlpack(plain)
 
     def launch(self, name: str, grid: int, block: int, shared: int, args: tuple[Any, ...]) -> None:
-        """Run a kernel on torch's current stream."""
-        with self._cupy.cuda.ExternalStream(self._torch.cuda.current_stream().cuda_stream):
+        """Run a kernel on torch's current stream; nothing is allocated and nobody waits."""
+        stream = self._torch.cuda.current_stream(self.device).cuda_stream
+        with self._device, self._cupy.cuda.ExternalStream(stream):
             self._kernel(name, shared)((grid,), (block,), tuple(map(self._argument, args)), shared_mem=shared)
 
 
 @cache
-def cuda() -> Cuda:
-    """The present GPU.  LLVQError says what is missing: torch with CUDA, a GPU, CuPy, or a younger card."""
+def cuda(index: int = 0) -> Cuda:
+    """GPU number `index`.  LLVQError says what is missing: torch with CUDA, a GPU, CuPy, or a younger card."""
     import torch
 
     if not torch.cuda.is_available():
@@ -278,11 +329,14 @@ def cuda() -> Cuda:
             "No GPU: torch finds no CUDA device here (a CPU build of torch, no driver, or no card); "
             "leave out device='cuda'."
         )
-    capability = torch.cuda.get_device_capability()
+    if not 0 <= index < torch.cuda.device_count():
+        raise LLVQError(f"No GPU number {index}: torch finds {torch.cuda.device_count()}; name one of those.")
+    capability = torch.cuda.get_device_capability(index)
     if capability < OLDEST:
         raise LLVQError(
-            f"Too old a card: {torch.cuda.get_device_name()} has compute capability {capability[0]}.{capability[1]}, "
-            f"the kernels need {OLDEST[0]}.{OLDEST[1]} (Turing, 2018) or later; use the CPU."
+            f"Too old a card: {torch.cuda.get_device_name(index)} has compute capability "
+            f"{capability[0]}.{capability[1]}, the kernels need {OLDEST[0]}.{OLDEST[1]} (Turing, 2018) or later; "
+            "use the CPU."
         )
     try:
         import cupy
@@ -291,4 +345,4 @@ def cuda() -> Cuda:
             "The CUDA kernels are compiled by CuPy, which is not installed; install it with: "
             f"pip install cupy-cuda{(torch.version.cuda or '12').split('.')[0]}x."
         ) from error
-    return Cuda(torch, cupy)
+    return Cuda(torch, cupy, index)

@@ -2,7 +2,7 @@
 
     tables_of(codebook)   for codes in the order of files (kernels/llvq.cuh): the library's own arrays as they are
     padded_tables_of(codebook)   for codes in the order of a GPU (kernels/padded.cuh)
-    words_of, repacked   packed codes of a layer as whole words, in the first and in the second order
+    order_of, stream_of   which of the two orders a codebook takes, and packed codes in it, as whole words
 
 A table is one array of uint8: a header of 32 integers (byte offsets of the arrays in the order of the kernels' slots,
 then counts) and the arrays, each on a multiple of 16 bytes.  Tests: tests/test_kernels.py, tests/test_padded.py.
@@ -115,6 +115,26 @@ def padded_layout(codebook: Codebook) -> padded.Layout:
     """The order for GPUs of a codebook that has one."""
     start, _, _, cap = codes_of(codebook)
     return padded.layout(cap, _gains_of_shells(codebook, len(start)))
+
+
+def order_of(codebook: Codebook) -> str:
+    """The order that a machine decodes fastest: 'padded' where the codebook has it, otherwise 'file'."""
+    return "padded" if has_padded_order(codebook) else "file"
+
+
+def bits_of(codebook: Codebook, order: str) -> int:
+    """Bits of a code in an order."""
+    return padded_layout(codebook).bits if order == "padded" else codebook.bits
+
+
+def stream_of(codes: NDArray[np.uint8], n: int, codebook: Codebook, order: str) -> NDArray[np.uint32]:
+    """n packed codes of a file as the words that the kernels read, in either order."""
+    return words_of(repacked(codes, n, codebook) if order == "padded" else codes)
+
+
+def words_in(n: int, codebook: Codebook, order: str) -> int:
+    """Length of `stream_of`."""
+    return -(-pack.packed_size(n, bits_of(codebook, order)) // 4) + 2
 
 
 def padded_tables_of(codebook: Codebook) -> NDArray[np.uint8]:

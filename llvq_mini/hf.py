@@ -107,6 +107,7 @@ class LLVQQuantizer(HfQuantizer):
             assert isinstance(module, LeechLinear)
             codes, scale = module.weight.cpu().numpy(), module.row_scale.cpu().numpy()
             store.checked_linear(name, entry, book, codes, scale)
+            module.settle()
         for name, tensor in _outside(model):
             if tensor.numel() and not bool(torch.stack(tensor.aminmax()).isfinite().all()):
                 raise LLVQError(

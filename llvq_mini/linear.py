@@ -6,9 +6,10 @@
 The state is what the file holds: `weight` uint8 and `row_scale` float16, buffers both, and `bias` if there is one.
 `row_scale` stays float16 whatever dtype the model is moved to: it belongs to the codes.
 
-Packed products run on the CPU; on another device `cache()` first.
+On CUDA a copy of the codes in the order of the GPU (gpu_tables.stream_of) takes their place: `.to("cuda")` makes it
+once, `weight` stays in CPU memory, where it is saved from. On other devices `cache()` first.
 
-What this file does not do: training. Tests: ``tests/test_linear.py``.
+What this file does not do: training. Tests: ``tests/test_linear.py``, ``tests/test_ops_cuda.py``.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
-from . import ops, pack
+from . import gpu_tables, ops, pack
 from .codebook import Codebook
 from .feedback import padded_width
 from .layer import QuantizedLinear
@@ -36,6 +38,7 @@ class LeechLinear(nn.Module):
     weight: torch.Tensor
     row_scale: torch.Tensor
     dense: torch.Tensor | None
+    words: torch.Tensor | None
 
     def __init__(
         self,
@@ -54,6 +57,7 @@ class LeechLinear(nn.Module):
         self.register_buffer("weight", torch.empty(size, dtype=torch.uint8))
         self.register_buffer("row_scale", torch.empty(out_features, dtype=torch.float16))
         self.register_buffer("dense", None, persistent=False)
+        self.register_buffer("words", None, persistent=False)
         self.bias = nn.Parameter(torch.empty(out_features, dtype=dtype)) if bias else None
 
     @classmethod
@@ -73,7 +77,7 @@ class LeechLinear(nn.Module):
 
     def cache(self, dtype: torch.dtype = torch.float32) -> LeechLinear:
         """Keep the dense weight beside the codes from now on; `release` forgets it again."""
-        self.dense = torch.from_numpy(self.quantized().dequantize()).to(self.weight.device, dtype)
+        self.dense = torch.from_numpy(self.quantized().dequantize()).to(self.row_scale.device, dtype)
         return self
 
     def release(self) -> LeechLinear:
@@ -85,7 +89,7 @@ class LeechLinear(nn.Module):
         """An ordinary linear layer with the decoded weight."""
         with torch.device("meta"):
             made = nn.Linear(self.in_features, self.out_features, bias=False)
-        weight = torch.from_numpy(self.quantized().dequantize()).to(self.weight.device, dtype)
+        weight = torch.from_numpy(self.quantized().dequantize()).to(self.row_scale.device, dtype)
         made.weight = nn.Parameter(weight, requires_grad=False)
         made.register_parameter("bias", self.bias)
         return made
@@ -96,14 +100,42 @@ class LeechLinear(nn.Module):
             return nn.functional.linear(x, self.dense, self.bias)
         if x.shape[-1] != self.in_features:  # a width that fills as many blocks would go unnoticed
             raise ValueError(f"Argument 'x' must have {self.in_features} columns, got shape {tuple(x.shape)}")
-        y = ops.linear(x, self.weight, self.row_scale, self.seed, self.codebook)
+        if self.row_scale.is_cuda and self.words is None:
+            self.settle()
+        codes = self.weight if self.words is None else self.words
+        y = ops.linear(x, codes, self.row_scale, self.seed, self.codebook)
         return y if self.bias is None else y + self.bias
 
+    def settle(self) -> None:
+        """Put the codes where the kernels of `row_scale`'s device read them; only a CUDA device has a copy of its own.
+
+        ValueError for codes outside the codebook, and for a codebook that CUDA kernels do not know.
+        """
+        self.weight, self.words = self.weight.cpu(), None
+        if not self.row_scale.is_cuda:
+            return
+        linear, decode = self.quantized(), decoder(self.codebook)
+        blocks = self.out_features * decode.blocks(self.in_features)
+        decode.check(linear.codes, blocks)
+        order = gpu_tables.order_of(decode.book)
+        words = gpu_tables.stream_of(linear.codes, blocks, decode.book, order).view(np.int32)
+        self.words = torch.tensor(words, device=self.row_scale.device)
+
+    def _load_from_state_dict(self, *arguments: Any, **options: Any) -> None:
+        self.words = None  # of the codes that were there before
+        super()._load_from_state_dict(*arguments, **options)
+
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> LeechLinear:
-        scale = self.row_scale
+        codes, scale = self.weight, self.row_scale
         super()._apply(fn, recurse)
         if self.row_scale.dtype != scale.dtype:
             self.row_scale = scale.to(self.row_scale.device)
+        if self.weight.is_cuda and not codes.is_meta:  # codes that were there before; they stay in CPU memory
+            self.weight = codes.cpu()
+            if self.words is None and self.dense is None:
+                self.settle()
+        if not self.row_scale.is_cuda:
+            self.words = None
         return self
 
     def extra_repr(self) -> str:

@@ -1,14 +1,12 @@
-"""gpu.py without a GPU: what it says where something is missing, and torch and CuPy played by doubles that run the real
-kernels on the CPU."""
+"""gpu.py without a GPU: what it says where something is missing; doubles play torch and CuPy (fake_cuda.py)."""
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import sys
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
 
+import fake_cuda
 import numpy as np
 import pytest
 import torch
@@ -28,6 +26,11 @@ def forget():
     gpu.cuda.cache_clear()
 
 
+@pytest.fixture
+def cuda(monkeypatch):
+    return fake_cuda.install(monkeypatch)
+
+
 def test_without_a_gpu_one_sentence(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(
@@ -38,80 +41,28 @@ def test_without_a_gpu_one_sentence(monkeypatch):
 
 def test_too_old_a_card_one_sentence(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (7, 0))
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Tesla V100")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (7, 0))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "Tesla V100")
     with pytest.raises(LLVQError, match=r"Tesla V100 has compute capability 7.0, the kernels need 7.5"):
         gpu.cuda()
 
 
+def test_a_gpu_that_is_not_there_one_sentence(cuda):
+    with pytest.raises(LLVQError, match=r"^No GPU number 1: torch finds 1; name one of those\.$"):
+        gpu.cuda(1)
+
+
 def test_without_cupy_one_sentence(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (9, 0))
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (9, 0))
     monkeypatch.setattr(torch.version, "cuda", "12.9")
     monkeypatch.setitem(sys.modules, "cupy", None)
     with pytest.raises(
         LLVQError, match=r"CuPy, which is not installed; install it with: pip install cupy-cuda12x\.$"
     ):
         gpu.cuda()
-
-
-class FakeKernel:
-    """A kernel of CuPy: NumPy arrays where it has GPU arrays, and the limits that a launch must raise."""
-
-    def __init__(self, name: str) -> None:
-        self.name, self.max_dynamic_shared_size_bytes = name, 48 << 10
-
-    def __call__(self, grid, block, args, shared_mem):
-        assert shared_mem <= self.max_dynamic_shared_size_bytes, "CUDA refuses such a launch"
-        assert len(grid) == len(block) == 1
-        for value in args:
-            assert isinstance(value, np.ndarray) or isinstance(value, np.generic), "CuPy cannot pass this"
-        HostMachine(library()).launch(self.name, grid[0], block[0], shared_mem, args)
-
-
-class FakeModule:
-    made: list[str] = []
-
-    def __init__(self, code, options, backend):
-        folder = next(option[2:] for option in options if option.startswith("-I"))
-        assert (Path(folder) / "llvq.cuh").is_file() and '.cuh"' in code and backend == "nvrtc"
-        self.code = code
-        FakeModule.made.append(code)
-
-    def get_function(self, name):
-        return FakeKernel(name)
-
-
-def fake_cupy() -> ModuleType:
-    cupy = ModuleType("cupy")
-    attributes = {"MultiProcessorCount": 4, "MaxSharedMemoryPerBlockOptin": 227 << 10}
-    cupy.cuda = SimpleNamespace(
-        Device=lambda: SimpleNamespace(attributes=attributes),
-        ExternalStream=lambda _: contextlib.nullcontext(),
-    )
-    cupy.RawModule = FakeModule
-
-    def from_dlpack(tensor):
-        assert tensor.dtype != torch.bfloat16, "CuPy has no bfloat16"
-        return np.from_dlpack(tensor)
-
-    cupy.from_dlpack = from_dlpack
-    return cupy
-
-
-@pytest.fixture
-def cuda(monkeypatch):
-    """gpu.cuda() with doubles: torch's CPU tensors pass for CUDA tensors."""
-    FakeModule.made.clear()
-    monkeypatch.setitem(sys.modules, "cupy", fake_cupy())
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (9, 0))
-    monkeypatch.setattr(torch.cuda, "current_stream", lambda: SimpleNamespace(cuda_stream=0))
-    monkeypatch.setattr(torch.Tensor, "cuda", lambda self: self, raising=False)
-    monkeypatch.setattr(torch.Tensor, "is_cuda", True, raising=False)
-    empty = torch.empty
-    monkeypatch.setattr(torch, "empty", lambda shape, dtype, device: empty(shape, dtype=dtype))
-    return gpu.cuda()
 
 
 def test_a_layer_through_torch_and_cupy(cuda):
@@ -129,7 +80,7 @@ def test_a_layer_through_torch_and_cupy(cuda):
     y = matrix.matvec(x)
     assert y.dtype == torch.float32 and y.shape == (3, 19)
     np.testing.assert_array_equal(y.numpy(), host.matvec(x.detach().numpy()))
-    assert len(FakeModule.made) == 3, "each source is compiled once"
+    assert len(fake_cuda.COMPILED) == 3, "each source is compiled once"
 
 
 def test_search_through_torch_and_cupy(cuda):
