@@ -110,6 +110,9 @@ def _quantize_options(one: argparse.ArgumentParser) -> None:
         "--sequential", action="store_true", help="Hessians from the quantized layers below, not the original"
     )
     one.add_argument(
+        "--device", default="cpu", help="where to search: cpu, cuda or cuda:N; the bytes are the same (cpu)"
+    )
+    one.add_argument(
         "--dry-run",
         action="store_true",
         help="say what would be done, its size, memory and time; write nothing",
@@ -153,7 +156,13 @@ def _quantize(arguments: argparse.Namespace) -> None:
     text = _text(arguments.text, embedded.calibration_text) if arguments.text else None
     with shown() as step, stoppable(step) as stopping:
         done = quantize(
-            arguments.model, arguments.out, settings, text=text, force=arguments.force, on_step=stopping
+            arguments.model,
+            arguments.out,
+            settings,
+            text=text,
+            force=arguments.force,
+            on_step=stopping,
+            device=arguments.device,
         )
     if "provenance" not in done.report:
         add_to_report(arguments.out, "provenance", provenance())

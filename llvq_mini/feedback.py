@@ -35,6 +35,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from . import search
 from ._parallel import default_threads
 from .errors import LLVQError
 
@@ -193,7 +194,8 @@ def _round(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Codes (n,) and values (n, dim) of blocks (n, dim), encoded in slabs on several threads."""
     blocks = np.ascontiguousarray(target / scale[:, None], dtype=np.float32)
-    slabs = [blocks[start : start + _SLAB] for start in range(0, len(blocks), _SLAB)]
+    size = max(len(blocks), 1) if search.is_elsewhere() else _SLAB  # codes do not depend on it
+    slabs = [blocks[start : start + size] for start in range(0, len(blocks), size)]
 
     def encode(slab: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         codes = codebook.encode(slab)

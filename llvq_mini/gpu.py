@@ -1,7 +1,7 @@
 """CUDA kernels: their tables, their launches, and the machine they run on.
 
     Matrix(layer, machine)   a QuantizedLinear in the memory of a machine: .weights(), .matvec(x)
-    nearest_direction(x, machine, max_shell)   search.nearest_direction, one warp a block
+    nearest_direction(x, machine, max_shell)   search.nearest_direction, one warp a block (device.py: for codebooks)
     Kernels(...)   the same without its numbers, for those who keep codes elsewhere (ops.py)
     cuda()   a GPU as a machine; LLVQError with one sentence where there is none
 
@@ -235,14 +235,16 @@ def nearest_direction(x: Any, machine: Machine, max_shell: int = 12, min_shell: 
     search.check_shell(max_shell, 2)
     search.check_shell(min_shell, 2, "min_shell", max_shell)
     groups = np.array([(g.t, 4 * g.low**0.5, 4 * g.high**0.5) for g in search.groups(max_shell, min_shell)])
+    tables = kept(
+        machine,
+        ("search", max_shell, min_shell),
+        lambda: [machine.put(t) for t in (groups, golay.WORDS, search._first_vector(int(min_shell)))],
+    )
     name = "nearest_direction_fp64" if "64" in str(x.dtype) else "nearest_direction_fp32"
     n, warps = x.shape[0], THREADS // 32 // 2
     out = machine.empty((n, 24), "int8")
     grid = max(min(-(-n // warps), 8 * machine.multiprocessors), 1)
-    args = (
-        x, np.int64(n), np.int32(min_shell), np.int32(max_shell), np.int32(len(groups)), machine.put(groups),
-        machine.put(golay.WORDS), machine.put(search._first_vector(int(min_shell))), out,
-    )  # fmt: skip
+    args = (x, np.int64(n), np.int32(min_shell), np.int32(max_shell), np.int32(len(groups)), *tables, out)
     machine.launch(name, grid, 32 * warps, warps * SEARCH_BYTES, args)
     return out
 

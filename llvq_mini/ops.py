@@ -21,12 +21,9 @@ this module registers it; CuPy is looked for when the first CUDA tensor arrives.
 
 from __future__ import annotations
 
-import json
-
 import torch
 
 from . import gpu, gpu_tables
-from .codebook import from_spec
 from .packed import decoder
 
 
@@ -61,7 +58,7 @@ def kernels_of(machine: gpu.Machine, codebook: str, shape: tuple[int, int], seed
     """The kernels of a matrix on a machine, made once; ValueError for a codebook without them."""
 
     def make() -> gpu.Kernels:
-        book = from_spec(json.loads(codebook))
+        book = decoder(codebook).book
         return gpu.Kernels(book, shape, seed, machine, gpu_tables.order_of(book))
 
     return gpu.kept(machine, ("kernels", codebook, shape, seed), make)

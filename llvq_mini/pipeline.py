@@ -38,6 +38,7 @@ from ._parallel import one_thread_each
 from .anatomy import decoder_layers, linears_of, skipped
 from .calibrate import collect_inputs, entering_states
 from .codebook import Codebook
+from .device import searching_on
 from .errors import LLVQError
 from .feedback import padded_width
 from .files import require_place, require_space, write_json
@@ -101,22 +102,26 @@ def quantize(
     text: str | None = None,
     force: bool = False,
     on_step: Step | None = None,
+    device: str = "cpu",
 ) -> Result:
     """Quantize a model (name or folder) into the folder `out`.
 
     `text` is the calibration text, by default the embedded Wikipedia articles. Nothing appears under the name
     `out` before it is complete; unfinished work stays in OUT.partial, and the same call continues it. A finished
     `out` with the same inputs is left as it is. `force` replaces a quantized `out` and unfinished work with other
-    inputs. LLVQError for everything that is wrong with the model, the text or the disk; ValueError for bad settings.
+    inputs. `device` is where codebooks search (device.py): 'cpu', 'cuda' or 'cuda:N', with the same bytes; work begun
+    on one may be continued on another. LLVQError for everything that is wrong with the model, the text, the disk or
+    the GPU; ValueError for bad settings.
     """
     import torch
 
     settings, out, clock = settings or Settings(), Path(out), Clock()
     book = settings.make_codebook()
+    searching = searching_on(device, book)
     before = _recorded(out, settings, force)
     require_place(out)
     step = on_step or (lambda stage, done, total: None)
-    with torch.no_grad(), one_thread_each():
+    with torch.no_grad(), one_thread_each(), searching:
         step("load", 0, 1)
         source = open_source(model)
         text = embedded.calibration_text() if text is None else text

@@ -23,6 +23,8 @@ Inf. Theory 34 (1988); the certificate is derived in the chapter "Searching exac
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import NamedTuple
 
@@ -92,7 +94,41 @@ def _blocks(x: ArrayLike) -> NDArray:
 def _first_vector(shell: int) -> NDArray[np.int8]:
     """The vector of a shell that comes first by the tie rule: largest first coordinate, then second, and so on."""
     falling = 2.0 ** (-8.0 * np.arange(24))  # its order of dot products is the order of the tie rule
-    return nearest_direction(falling[None], shell, min_shell=shell, threads=1)[0]
+    return _directions(falling[None], shell, shell, 1)[0]
+
+
+Directions = Callable[[NDArray, int, int], NDArray[np.int8]]
+"""blocks (n, 24) float32 or float64, finite; max_shell; min_shell -> the points of `nearest_direction`."""
+_elsewhere: Directions | None = None
+
+
+def is_elsewhere() -> bool:
+    """Whether `nearest_direction` asks another machine, which wants many blocks at a time."""
+    return _elsewhere is not None
+
+
+@contextmanager
+def directions_by(other: Directions) -> Iterator[None]:
+    """Meanwhile `nearest_direction` checks its arguments and asks `other`, in the whole process and in all its threads.
+
+    The same points are expected, from another machine (gpu.py): codebooks need not know where they come from.
+    """
+    global _elsewhere
+    before, _elsewhere = _elsewhere, other
+    try:
+        yield
+    finally:
+        _elsewhere = before
+
+
+def _directions(blocks: NDArray, max_shell: int, min_shell: int, threads: int | None) -> NDArray[np.int8]:
+    """`nearest_direction` of checked blocks, here."""
+    out = np.empty(blocks.shape, dtype=np.int8)
+    t, low, high = (np.array(c, dtype=np.float64) for c in zip(*groups(max_shell, min_shell), strict=True))
+    ends = 4 * np.sqrt(low), 4 * np.sqrt(high)
+    norms = 16.0 * min_shell, 16.0 * max_shell
+    over_rows(lambda s: _listing.directions(blocks[s], *norms, t, *ends, out[s]), len(blocks), threads)
+    return out
 
 
 def nearest_direction(
@@ -115,11 +151,9 @@ def nearest_direction(
     check_shell(max_shell, 2)
     check_shell(min_shell, 2, "min_shell", max_shell)
     blocks = _blocks(x)
-    out = np.empty(blocks.shape, dtype=np.int8)
-    t, low, high = (np.array(c, dtype=np.float64) for c in zip(*groups(max_shell, min_shell), strict=True))
-    ends = 4 * np.sqrt(low), 4 * np.sqrt(high)
-    norms = 16.0 * min_shell, 16.0 * max_shell
-    over_rows(lambda s: _listing.directions(blocks[s], *norms, t, *ends, out[s]), len(blocks), threads)
+    if _elsewhere is not None:
+        return _elsewhere(blocks, max_shell, min_shell)
+    out = _directions(blocks, max_shell, min_shell, threads)
     zero = ~blocks.any(axis=1)
     if zero.any():
         out[zero] = _first_vector(int(min_shell))
