@@ -20,12 +20,13 @@ from llvq_mini.baselines.binary import BSQ, FSQ, LFQ
 from llvq_mini.baselines.e8 import E8P, E8Ball, e8p_residual
 from llvq_mini.baselines.ecsq import ECSQ
 from llvq_mini.baselines.pyramid import Pyramid
-from llvq_mini.baselines.residual import Additive, KMeans, Residual, residual_kmeans
+from llvq_mini.baselines.residual import Additive, KMeans, residual_kmeans
 from llvq_mini.baselines.scalar import LloydMax, Uniform
 from llvq_mini.baselines.trellis import Trellis
-from llvq_mini.codebook import Ball, Codebook, ShapeGain, SingleShell, Tapered
+from llvq_mini.codebook import Ball, ShapeGain, SingleShell, Tapered
 from llvq_mini.entropy_leech import EntropyLeech
-from llvq_mini.interlocked import CAPS_BY_BITS, Interlocked
+from llvq_mini.interlocked import CAPS_BY_BITS
+from llvq_mini.rates import interlocked, two_stage
 from llvq_mini.voronoi import Voronoi
 
 FAMILIES = (
@@ -45,18 +46,6 @@ class Entry(NamedTuple):
     blocks: int
     quick: bool = False
     everywhere: bool = False
-
-
-def two_stage(bits: int) -> Residual:
-    """The interlocked 48-bit code and, for what it leaves, shell 3 (72 bits), the ball of shells <= 6 (84) or again
-    the interlocked code (96)."""
-    second: Codebook = SingleShell(3) if bits == 72 else Ball(6) if bits == 84 else Interlocked()
-    return Residual([Interlocked(), second], name=f"Leech two-stage, {bits} bits")
-
-
-def interlocked(bits: int) -> Interlocked:
-    """The interlocked code of 36, 48 or 60 bits."""
-    return Interlocked(CAPS_BY_BITS[bits])
 
 
 def best_split(bits: int, gain_bits: int) -> int:

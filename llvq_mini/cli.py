@@ -44,7 +44,7 @@ def _at_least(minimum: int) -> Any:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="llvq", description="Quantize language models to 2 bits a weight.")
+    parser = argparse.ArgumentParser(prog="llvq", description="Quantize language models to 1 to 4 bits a weight.")
     parser.add_argument("--version", action="version", version=f"llvq_mini {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
 
@@ -98,9 +98,13 @@ def _parser() -> argparse.ArgumentParser:
 def _quantize_options(one: argparse.ArgumentParser) -> None:
     one.add_argument("model", help=_MODEL_HELP)
     one.add_argument("-o", "--out", type=Path, required=True, help="folder to create")
-    one.add_argument("--bits", type=float, default=2.0, help="bits a weight before scales (2)")
     one.add_argument(
-        "--codebook", default="tapered", help="tapered, shape-gain or ball, each 48 bits a block"
+        "--bits", type=float, default=2.0, help="bits a weight before scales: 1 to 4 in steps of 0.5 (2)"
+    )
+    one.add_argument(
+        "--codebook",
+        help="tapered, interlocked, shape-gain or ball at 2 bits (tapered), interlocked at 1.5 and 2.5, "
+        "shell at 1, two-stage at 3 to 4",
     )
     one.add_argument("--windows", type=_at_least(1), default=None, help="calibration windows")
     one.add_argument("--context", type=_at_least(2), default=2048, help="tokens a window")

@@ -21,7 +21,7 @@ S. Lloyd, IEEE Trans. Inf. Theory 28 (1982).  Tests: tests/test_codebook.py.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -313,18 +313,23 @@ _KINDS: dict[str, Any] = {
 }
 
 
-def from_spec(spec: dict[str, Any]) -> Codebook:
-    """The codebook described by `spec()`; ValueError for anything else, missing entries included."""
+def from_spec(spec: dict[str, Any], more: Mapping[str, Any] | None = None) -> Codebook:
+    """The codebook described by `spec()`; ValueError for anything else, missing entries included.
+
+    more: classes of further kinds, whose parameters are the entries of their specs.
+    """
+    kinds = {**_KINDS, **(more or {})}
     kind = spec.get("kind") if isinstance(spec, dict) else None
-    if not isinstance(kind, str) or kind not in _KINDS:
-        raise ValueError(f"Argument 'spec' must be a dict with 'kind' one of {sorted(_KINDS)}, got {spec!r}.")
+    if not isinstance(kind, str) or kind not in kinds:
+        raise ValueError(f"Argument 'spec' must be a dict with 'kind' one of {sorted(kinds)}, got {spec!r}.")
     arguments = {key: value for key, value in spec.items() if key != "kind"}
-    needed = set(inspect.signature(_KINDS[kind]).parameters)
+    needed = set(inspect.signature(kinds[kind]).parameters)
     if arguments.keys() != needed or None in arguments.values():
         raise ValueError(
             f"Argument 'spec' of kind '{kind}' must have exactly {sorted(needed)}, got {spec!r}."
         )
     try:
-        return _KINDS[kind](**arguments)
+        made: Codebook = kinds[kind](**arguments)
+        return made
     except (TypeError, OverflowError) as error:
         raise ValueError(f"Argument 'spec' does not describe a {kind} codebook: {error}.") from error

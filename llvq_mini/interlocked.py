@@ -43,17 +43,19 @@ class Interlocked:
     dim = gain.DIM
 
     def __init__(self, caps: Sequence[int] = CAPS, levels: ArrayLike | None = None) -> None:
-        self.caps = tuple(int(cap) for cap in caps)
-        if not 1 <= len(self.caps) <= 8 or min(self.caps) < 2:
-            raise ValueError(f"Argument 'caps' must be 1 to 8 shell caps of at least 2, got {caps!r}.")
+        if not 1 <= len(caps) <= 8:
+            raise ValueError(f"Argument 'caps' must be 1 to 8 shell caps of at least 2, got {len(caps)}.")
+        self.caps = tuple(search.check_shell(cap, 2, "caps") for cap in caps)
         sizes = [index.size(cap) - 1 for cap in self.caps]
         if sum(sizes) >= 1 << 63:
             raise ValueError(f"Argument 'caps' must have fewer than 2**63 points in all, got {caps!r}.")
         self._start = np.cumsum([0, *sizes])
         self.bits = (sum(sizes) - 1).bit_length()
         self.levels = self._fitted() if levels is None else np.asarray(levels, dtype=np.float64)
-        if self.levels.shape != (len(self.caps),) or not (self.levels > 0).all():
-            raise ValueError(f"Argument 'levels' must hold {len(self.caps)} positive numbers, got {levels!r}.")
+        if self.levels.shape != (len(self.caps),) or not ((self.levels > 0) & np.isfinite(self.levels)).all():
+            raise ValueError(
+                f"Argument 'levels' must hold {len(self.caps)} positive numbers, got {levels!r}."
+            )
 
     @property
     def name(self) -> str:

@@ -103,7 +103,7 @@ class QuantizedLinear:
     def block_codes(self) -> np.ndarray:
         """The codes of all blocks, row after row: uint64, or uint8 (blocks, bytes) for long codes."""
         blocks = padded_width(self.shape[1], self.codebook.dim) // self.codebook.dim
-        return _unpacked(self.codes, self.codebook.bits, self.shape[0] * blocks)
+        return pack.unpack(self.codes, self.codebook.bits, self.shape[0] * blocks)
 
     def dequantize(self) -> np.ndarray:
         """The weight matrix (out, in) float32 in the layer's own coordinates."""
@@ -113,13 +113,9 @@ class QuantizedLinear:
         return Rotation(width, self.seed).inverse(scaled)
 
 
-def _packed(codes: np.ndarray, bits: int) -> np.ndarray:
-    """Codes as a byte string; long codes (codes.py) are bytes already."""
-    return codes.reshape(-1) if codes.dtype == np.uint8 else pack.pack(codes.reshape(-1), bits)
-
-
-def _unpacked(packed: np.ndarray, bits: int, count: int) -> np.ndarray:
-    return packed.reshape(count, -1) if bits > 64 else pack.unpack(packed, bits, count)
+def packed_codes(codes: np.ndarray, bits: int) -> np.ndarray:
+    """Codes of all blocks, (rows, blocks) or for long codes (rows, blocks, bytes), as a byte string."""
+    return pack.pack(codes.reshape(-1, *codes.shape[2:]), bits)
 
 
 @dataclass(frozen=True)
@@ -215,7 +211,7 @@ def quantize_linear(
     best = _refitted_scale(rotated, unit, prepared.hessian, start, metric) if refit else start
     scale = _as_half(best, name)
     layer = QuantizedLinear(
-        _packed(codes, codebook.bits), scale, (rows, width), prepared.rotation.seed, codebook
+        packed_codes(codes, codebook.bits), scale, (rows, width), prepared.rotation.seed, codebook
     )
     error = rotated - unit * scale.astype(np.float32)[:, None]
     error[:, width:] = 0

@@ -20,7 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from . import codebook as codebooks
+from . import rates
+from .codebook import Codebook
 from .errors import LLVQError
 from .files import write_json
 from .layer import QuantizedLinear
@@ -109,7 +110,7 @@ def read_settings(folder: str | Path) -> dict[str, Any]:
     return settings
 
 
-def check_settings(settings: Any, path: Path) -> list[codebooks.Codebook]:
+def check_settings(settings: Any, path: Path) -> list[Codebook]:
     """The codebooks of a `quantization_config`; LLVQError unless all of its entries are as `save` writes them."""
     if not isinstance(settings, dict) or settings.get("quant_method") != "llvq":
         raise LLVQError(
@@ -131,7 +132,7 @@ def check_settings(settings: Any, path: Path) -> list[codebooks.Codebook]:
                 f"'{path}' is not valid: the entry of '{name[:200]}' is impossible; quantize again"
             )
     try:
-        return [codebooks.from_spec(spec) for spec in specs]
+        return [rates.from_spec(spec) for spec in specs]
     except (ValueError, KeyError, TypeError, OverflowError) as error:
         message = str(error).splitlines()[0][:200]
         raise LLVQError(f"'{path}' uses a codebook this program does not know ({message})") from error

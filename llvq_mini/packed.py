@@ -29,7 +29,8 @@ from numpy.typing import NDArray
 from . import index, pack
 from ._packed_tables import make_plan
 from ._parallel import KERNEL
-from .codebook import Codebook, from_spec
+from .codebook import Codebook
+from .rates import from_spec
 from .rotate import Rotation, hartley_matrix, random_signs
 
 FEW_TOKENS = 8

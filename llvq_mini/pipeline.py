@@ -49,13 +49,12 @@ from .models import MANIFEST, token_fingerprint, token_windows
 from .resume import Units, Work, differences, discard, partial_folder, program_fingerprint
 from .shards import INDEX
 from .stream import StreamedModel, Untouched, open_source
-from .sweep import CODEBOOKS, Clock, Settings, Step, all_layers, quantize_units
+from .sweep import Clock, Settings, Step, all_layers, quantize_units
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 __all__ = [
-    "CODEBOOKS",
     "Result",
     "Settings",
     "Step",
@@ -145,13 +144,9 @@ def _recorded(out: Path, settings: Settings, force: bool) -> dict[str, Any] | No
     """The report of a finished `out` that the same settings made; None if the way is free, otherwise LLVQError."""
     if not os.path.lexists(out):
         return None
-    empty = out.is_dir() and not any(out.iterdir())
     if force:
-        if out.is_dir() and (empty or (out / MANIFEST).exists()):
-            return None
-        raise LLVQError(
-            f"'{out}' exists and is not a quantized model; choose another name or remove it yourself"
-        )
+        require_replaceable(out)
+        return None
     try:
         report = json.loads((out / REPORT).read_bytes())
         if not differences(report["inputs"]["settings"], _as_json(asdict(settings))):
@@ -162,6 +157,14 @@ def _recorded(out: Path, settings: Settings, force: bool) -> dict[str, Any] | No
         f"The output '{out}' exists already and is not what this command makes; remove it, choose another name "
         "or pass --force"
     )
+
+
+def require_replaceable(out: Path) -> None:
+    """LLVQError unless `force` may replace this: a quantized folder or an empty one."""
+    if not out.is_dir() or (any(out.iterdir()) and not (out / MANIFEST).exists()):
+        raise LLVQError(
+            f"'{out}' exists and is not a quantized model; choose another name or remove it yourself"
+        )
 
 
 def _finished(out: Path, report: dict[str, Any], inputs: dict[str, Any]) -> Result:

@@ -5,6 +5,7 @@
       units/NAME.safetensors    one finished linear: arrays, and everything else as JSON in the metadata
       units/NAME.json           or the reason why it stays as it is
       states-INDEX.safetensors  hidden states that enter decoder layer INDEX, one tensor a window
+      state.safetensors         instead of units and states: a run of `llvq tune` (finetune.py)
       final/                    the output while it is put together
       lock                      held by the process at work
 
@@ -33,7 +34,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import codebook as codebooks
+from . import rates
 from .errors import LLVQError
 from .files import durable, explained, flush, write_json
 from .layer import QuantizedLinear
@@ -67,19 +68,21 @@ _IRRELEVANT = {
     "report",
     "resume",
     "sensitivity",
+    "tuning",
 }
 
 
 @cache
-def program_fingerprint() -> str:
-    """SHA-256 over the package's source files that decide the bytes of a quantized model, and the versions of the
-    libraries that compute them; taken once a process, as the modules themselves are.
+def program_fingerprint(*more: str) -> str:
+    """SHA-256 over the package's source files that decide the bytes of a quantized model (and `more` modules), and
+    the versions of the libraries that compute them; taken once a process, as the modules themselves are.
     """
     digest = hashlib.sha256()
     for package in ("numpy", "numba", "torch", "transformers"):
         digest.update(f"{package} {importlib.metadata.version(package)};".encode())
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        if path.stem not in _IRRELEVANT:
+    here = Path(__file__).parent
+    for path in [*sorted(here.glob("*.py")), here / "baselines" / "residual.py"]:
+        if path.stem not in _IRRELEVANT.difference(more):
             digest.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
 
@@ -115,7 +118,7 @@ def _encoded(linear: QuantizedLinear) -> tuple[dict[str, np.ndarray], dict[str, 
 def _decoded(arrays: Mapping[str, np.ndarray], plain: Mapping[str, Any]) -> QuantizedLinear:
     values: dict[str, Any] = dict(arrays)
     values |= {name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()}
-    return QuantizedLinear(**{**values, "codebook": codebooks.from_spec(plain["codebook"])})
+    return QuantizedLinear(**{**values, "codebook": rates.from_spec(plain["codebook"])})
 
 
 def _digest(arrays: Mapping[str, np.ndarray]) -> str:
@@ -182,9 +185,14 @@ class Work:
 
     def close(self) -> None:
         """Let go of the lock; a folder in which nothing was finished is removed."""
-        if not self.units and not self.kept:
+        if not self.units and not self.kept and not self.state.exists():
             discard(self.folder)
         os.close(self._lock)
+
+    @property
+    def state(self) -> Path:
+        """Where a training run keeps its state."""
+        return self.folder / "state.safetensors"
 
     def _path(self, name: str, ending: str) -> Path:
         return self.folder / "units" / f"{name}{ending}"

@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from . import rates
 from ._parallel import give_back_memory
 from .anatomy import decoder_layers, linears_of, outside, reaches_all_positions
 from .calibrate import Inputs, advance, collect_inputs, entering_states
-from .codebook import Ball, Codebook, ShapeGain, Tapered
+from .codebook import Codebook
 from .hessian import DAMPING, SINK_WEIGHT
 from .layer import LayerReport, QuantizedLinear, prepare, quantize_linear
 from .resume import Work
@@ -36,20 +37,16 @@ Step = Callable[[str, int, int], None]
 """Progress: called with a stage's name, the units done and the units in all. What it raises ends the run; every unit
 that it was told of is on the disk by then."""
 
-CODEBOOKS: dict[str, Callable[[], Codebook]] = {
-    "tapered": Tapered,
-    "shape-gain": lambda: ShapeGain(max_shell=12, gain_bits=1),
-    "ball": lambda: Ball(max_shell=13),
-}
-"""Codebooks at 48 bits a block of 24, that is 2 bits a weight, by the name that the command line takes."""
-
 
 @dataclass(frozen=True)
 class Settings:
-    """What determines the bytes of the output, besides the model and the text."""
+    """What determines the bytes of the output, besides the model and the text.
+
+    bits, codebook: a rate and a name of rates.CODEBOOKS; None is the default at this rate.
+    """
 
     bits: float = 2.0
-    codebook: str = "tapered"
+    codebook: str | None = None
     windows: int = 16
     context: int = 2048
     seed: int = 0
@@ -57,16 +54,13 @@ class Settings:
     sink_weight: float = SINK_WEIGHT
     sequential: bool = False
 
+    def __post_init__(self) -> None:
+        if self.codebook is None:
+            object.__setattr__(self, "codebook", rates.default(self.bits))
+
     def make_codebook(self) -> Codebook:
         """The codebook, or ValueError for an unknown name or a rate it does not have."""
-        if self.codebook not in CODEBOOKS:
-            raise ValueError(f"Argument 'codebook' must be one of {sorted(CODEBOOKS)}, got '{self.codebook}'")
-        book = CODEBOOKS[self.codebook]()
-        if self.bits != book.bits_per_weight:
-            raise ValueError(
-                f"Argument 'bits' must be {book.bits_per_weight:g}, got {self.bits:g}; use --bits 2"
-            )
-        return book
+        return rates.make(str(self.codebook), self.bits)
 
 
 def rotation_seed(seed: int, name: str) -> int:

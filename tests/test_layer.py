@@ -93,9 +93,8 @@ def test_an_output_metric_lowers_the_loss_it_describes():
     assert report.proxy_error == pytest.approx(losses[0] / whole, rel=1e-2)
 
 
-@pytest.mark.slow
 def test_long_codes_are_stored_as_their_bytes():
-    from llvq_mini.catalogue import two_stage
+    from llvq_mini.rates import two_stage
 
     weight, prepared = heavy_weight(24, 48), prepare(random_hessian(48, 1), 0)
     layer, report = quantize_linear(weight, prepared, two_stage(72))

@@ -96,6 +96,29 @@ def test_integer_types_layouts_and_empty_input():
     assert (pack.unpack(frozen, 5, 10) == strided).all()
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.integers(65, 130), st.integers(0, 20), st.integers(0, 2**32))
+def test_long_codes_are_a_bit_stream_of_big_integers(bits, count, seed):
+    rng = np.random.default_rng(seed)
+    numbers = [int.from_bytes(rng.bytes(17), "little") % 2**bits for _ in range(count)]
+    width = (bits + 7) // 8
+    rows = np.frombuffer(b"".join(n.to_bytes(width, "little") for n in numbers), np.uint8).reshape(-1, width)
+    packed = pack.pack(rows, bits)
+    whole = sum(n << i * bits for i, n in enumerate(numbers))
+    assert packed.tobytes() == whole.to_bytes(pack.packed_size(count, bits), "little")
+    assert (pack.unpack(packed, bits, count) == rows).all()
+
+
+def test_long_codes_in_chunks(monkeypatch):
+    rows = np.random.default_rng(0).integers(0, 256, (50, 11), dtype=np.uint8)
+    rows[:, -1] &= 15
+    whole = pack.pack(rows, 84)
+    monkeypatch.setattr(pack, "_CHUNK", 16)
+    assert (pack.pack(rows, 84) == whole).all() and (pack.unpack(whole, 84, 50) == rows).all()
+    with pytest.raises(ValueError, match="zero bits"):
+        pack.pack(rows | np.uint8(16), 84)
+
+
 @pytest.mark.parametrize(
     "call, error",
     [

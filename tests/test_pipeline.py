@@ -213,7 +213,10 @@ def test_sources_that_cannot_be_used(tmp_path):
 def test_bad_settings(tmp_path):
     source = tiny_llama(tmp_path / "model")
     for settings, match in [
-        (Settings(bits=3), "'bits' must be 2"),
+        (
+            Settings(bits=3, codebook="tapered"),
+            "'bits' must be 2 for the codebook 'tapered', got 3; .*two-stage",
+        ),
         (Settings(codebook="e8"), "'codebook' must be one of"),
         (Settings(windows=4, context=1), "'context'"),
     ]:

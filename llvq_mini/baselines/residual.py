@@ -114,7 +114,7 @@ class Residual:
         self.bits, self.bits_per_weight = sum(self._widths), sum(self._widths) / self.dim
         self.name = name or " + ".join(stage.name for stage in self.stages)
         self.scales = self._fitted() if scales is None else np.asarray(scales, dtype=np.float64)
-        if self.scales.shape != (len(self.stages),) or not (self.scales > 0).all():
+        if self.scales.shape != (len(self.stages),) or not ((self.scales > 0) & np.isfinite(self.scales)).all():
             raise ValueError(f"Argument 'scales' must hold {len(self.stages)} positive numbers, got {scales!r}.")
 
     @property
