@@ -1,7 +1,9 @@
-"""The `llvq` command: quantize, eval, generate, inspect, export, demo, bench.
+"""The `llvq` command: quantize, tune, eval, generate, inspect, export, demo, bench.
 
     llvq quantize MODEL -o OUT --bits 2      MODEL: a Hugging Face folder, a Hub id, or smollm2-135m; --dry-run plans
                                              only; after Ctrl-C or a crash the same command goes on; JSON last
+    llvq tune OUT -o BETTER                  row scales and norms by distillation from the original, the same codes;
+                                             goes on after Ctrl-C like quantize
     llvq eval OUT                            perplexity, and excess over the original, into OUT/report.json
     llvq generate OUT "prompt"
     llvq inspect OUT                         verify every checksum and show the report
@@ -44,11 +46,15 @@ def _at_least(minimum: int) -> Any:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="llvq", description="Quantize language models to 1 to 4 bits a weight.")
+    parser = argparse.ArgumentParser(
+        prog="llvq", description="Quantize language models to 1 to 4 bits a weight."
+    )
     parser.add_argument("--version", action="version", version=f"llvq_mini {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
 
     _quantize_options(commands.add_parser("quantize", help="quantize a model into a new folder"))
+
+    _tune_options(commands.add_parser("tune", help="better scales for a quantized folder, by distillation"))
 
     one = commands.add_parser("eval", help="perplexity and excess over the original model")
     one.add_argument("folder", type=Path, metavar="OUT", help="quantized folder")
@@ -127,6 +133,22 @@ def _quantize_options(one: argparse.ArgumentParser) -> None:
     _evaluation_options(one, "windows of held-out text to evaluate on afterwards, 0 for none")
 
 
+def _tune_options(one: argparse.ArgumentParser) -> None:
+    one.add_argument("folder", type=Path, metavar="FOLDER", help="quantized folder")
+    one.add_argument("-o", "--out", type=Path, required=True, help="folder to create")
+    one.add_argument("--original", help="the model that FOLDER was made from (default: its source)")
+    one.add_argument("--steps", type=_at_least(1), default=160, help="one window each (160)")
+    one.add_argument("--rate", type=float, default=3e-3, help="largest relative step of a scale (0.003)")
+    one.add_argument("--windows", type=_at_least(1), default=64, help="windows of text (64)")
+    one.add_argument("--context", type=_at_least(2), default=512, help="tokens a window (512)")
+    one.add_argument("--seed", type=_at_least(0), default=0, help="of the order of windows")
+    one.add_argument("--text", type=Path, help="text, UTF-8 (default: embedded Wikipedia)")
+    one.add_argument("--autocast", action="store_true", help="products in bfloat16: faster where supported")
+    one.add_argument(
+        "--force", action="store_true", help="replace OUT, and unfinished work with other settings"
+    )
+
+
 def _evaluation_options(parser: argparse.ArgumentParser, what: str) -> None:
     parser.add_argument("--eval-windows", type=_at_least(0), default=8, help=f"{what} (8)")
 
@@ -179,6 +201,34 @@ def _quantize(arguments: argparse.Namespace) -> None:
         print(line)
     print(f"{arguments.out} is complete")
     print(summary_json(read_report(arguments.out), arguments.out))
+
+
+def _tune(arguments: argparse.Namespace) -> None:
+    from . import embedded
+    from .export import write_card
+    from .finetune import TuneSettings
+    from .report import summary_json, summary_lines
+    from .tuning import tune_folder
+
+    settings = TuneSettings(arguments.steps, arguments.rate, seed=arguments.seed, autocast=arguments.autocast)
+    text = _text(arguments.text, embedded.calibration_text) if arguments.text else None
+    sizes = (arguments.windows, arguments.context)
+    with shown() as step, stoppable(step) as stopping:
+        report = tune_folder(
+            arguments.folder,
+            arguments.out,
+            settings,
+            text,
+            *sizes,
+            original=arguments.original,
+            force=arguments.force,
+            on_step=stopping,
+        )
+    write_card(arguments.out)
+    for line in summary_lines(report):
+        print(line)
+    print(f"{arguments.out} is complete")
+    print(summary_json(report, arguments.out))
 
 
 def _plan(arguments: argparse.Namespace, settings: Any) -> None:
@@ -317,6 +367,7 @@ def _print(renderable: Any) -> None:
 
 _COMMANDS = {
     "quantize": _quantize,
+    "tune": _tune,
     "eval": _evaluate,
     "generate": _generate,
     "inspect": _inspect,

@@ -122,7 +122,8 @@ def write_card(folder: str | Path) -> Path:
     command = evaluation = ""
     if (folder / manifest.REPORT).is_file():
         report = read_report(folder)
-        made_by = report.get("provenance", {}).get("command")
+        steps = (report.get("provenance", {}), report.get("tuning", {}).get("provenance", {}))
+        made_by = "\n".join(step["command"] for step in steps if "command" in step)
         command = f" with\n\n```sh\n{made_by}\n```" if made_by else ""
         evaluation = _measured(report.get("evaluation"))
     text = _CARD.format(

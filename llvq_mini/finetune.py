@@ -36,6 +36,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .errors import LLVQError
+from .files import flush
 from .layer import QuantizedLinear
 from .models import output_head, token_fingerprint
 
@@ -169,9 +170,9 @@ def tune(
 
     `student` holds the dequantized weights of `linears` (module names), `teacher` the original ones, both float32 in
     evaluation mode; windows (count, context) token ids, visited in a seeded order, each once an epoch. A file
-    `checkpoint` is written every few steps and continued from if it is there; LLVQError if it belongs to other
-    settings, text or codes. on_step gets the step and its loss in nats. Afterwards the student computes exactly
-    what the returned linears and its norms decode to.
+    `checkpoint` is written every few steps, and when on_step raises KeyboardInterrupt, and continued from if it is
+    there; LLVQError if it belongs to other settings, text or codes. on_step gets every step and its loss in nats, those
+    of the checkpoint first. Afterwards the student computes exactly what the returned linears and its norms decode to.
     """
     import torch
 
@@ -187,10 +188,13 @@ def tune(
         parameter.requires_grad_(False)
     optimizer = torch.optim.AdamW(factors.logs.values(), betas=(0.9, 0.95), weight_decay=0.0)
     mark = _fingerprint(settings, linears, windows)
-    done = _restore(checkpoint, mark, factors, optimizer)
+    losses = _restore(checkpoint, mark, factors, optimizer)
+    if on_step:
+        for step, loss in enumerate(losses):
+            on_step(step, loss)
     kept: dict[int, torch.Tensor] = {}  # the teacher's final states by window
     with factors.applied():
-        for step in range(done, settings.steps):
+        for step in range(len(losses), settings.steps):
             number = window_at(step, len(windows), settings.seed)
             ids = torch.from_numpy(windows[number])
             if number not in kept:
@@ -198,11 +202,16 @@ def tune(
                     kept[number] = _hidden(teacher, ids).float()
             for group in optimizer.param_groups:
                 group["lr"] = settings.rate(step)
-            loss = _step(student, heads, ids, kept[number], optimizer, settings.autocast)
+            losses.append(_step(student, heads, ids, kept[number], optimizer, settings.autocast))
             if checkpoint is not None and ((step + 1) % _SAVE_EVERY == 0 or step + 1 == settings.steps):
-                _store(checkpoint, mark, step + 1, factors, optimizer)
-            if on_step:
-                on_step(step, loss)
+                _store(checkpoint, mark, losses, factors, optimizer)
+            try:
+                if on_step:
+                    on_step(step, losses[-1])
+            except KeyboardInterrupt:
+                if checkpoint is not None:
+                    _store(checkpoint, mark, losses, factors, optimizer)
+                raise
     return _merge(student, linears, norms, factors)
 
 
@@ -266,8 +275,10 @@ def _fingerprint(settings: TuneSettings, linears: Mapping[str, QuantizedLinear],
     return digest.hexdigest()
 
 
-def _store(path: Path, mark: str, step: int, factors: Factors, optimizer: torch.optim.Optimizer) -> None:
-    """Factors, optimizer moments and the number of steps done, as safetensors, atomically."""
+def _store(
+    path: Path, mark: str, losses: list[float], factors: Factors, optimizer: torch.optim.Optimizer
+) -> None:
+    """Factors, optimizer moments and the losses of the steps done, as safetensors, atomically."""
     import torch
     from safetensors.torch import save_file
 
@@ -279,37 +290,38 @@ def _store(path: Path, mark: str, step: int, factors: Factors, optimizer: torch.
             f"{name}:first": state["exp_avg"],
             f"{name}:second": state["exp_avg_sq"],
         }
-    tensors["step"] = torch.tensor(step)
+    tensors["losses"] = torch.tensor(losses, dtype=torch.float64)
     partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
     try:
         save_file(tensors, partial, metadata={"fingerprint": mark})
+        flush(partial)
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
 
 
-def _restore(path: Path | None, mark: str, factors: Factors, optimizer: torch.optim.Optimizer) -> int:
-    """Steps done according to the checkpoint, whose state is taken over; 0 without one."""
+def _restore(path: Path | None, mark: str, factors: Factors, optimizer: torch.optim.Optimizer) -> list[float]:
+    """The losses of the steps done according to the checkpoint, whose state is taken over; none without one."""
     import torch
     from safetensors import SafetensorError, safe_open
 
     if path is None or not path.exists():
-        return 0
+        return []
     try:
         with safe_open(path, "pt") as stream:
             if (stream.metadata() or {}).get("fingerprint") != mark:
                 raise LLVQError(
                     f"'{path}' belongs to a tuning run with other settings, text or codes; remove it"
                 )
-            step = int(stream.get_tensor("step"))
+            losses: list[float] = stream.get_tensor("losses").tolist()
             for name, log in factors.logs.items():
                 with torch.no_grad():
                     log.copy_(stream.get_tensor(f"{name}:log"))
                 optimizer.state[log] = {
-                    "step": torch.tensor(float(step)),
+                    "step": torch.tensor(float(len(losses))),
                     "exp_avg": stream.get_tensor(f"{name}:first"),
                     "exp_avg_sq": stream.get_tensor(f"{name}:second"),
                 }
     except SafetensorError as error:
         raise LLVQError(f"'{path}' is damaged; remove it and start again") from error
-    return step
+    return losses

@@ -159,6 +159,8 @@ def summary_lines(report: dict[str, Any]) -> list[str]:
         f"{report['memory']['peak_resident_bytes'] / 1e6:.0f} MB resident at most",
     ]
     lines += skipped_lines(report)
+    if "tuning" in report:
+        lines.append(tuning_line(report["tuning"]))
     evaluation = report.get("evaluation")
     if evaluation:
         lines += evaluation_lines(evaluation)
@@ -178,10 +180,25 @@ def summary_json(report: dict[str, Any], out: str | Path) -> str:
         "seconds": report["seconds"]["total"],
         "peak_resident_bytes": report["memory"]["peak_resident_bytes"],
     }
+    if "tuning" in report:
+        summary["tuning_steps"] = report["tuning"]["settings"]["steps"]
+        summary["tuning_last_loss"] = report["tuning"]["losses"][-1]
+        summary["tuning_seconds"] = report["tuning"]["seconds"]
     for key in ("perplexity", "baseline_perplexity", "excess", "excess_se"):
         if key in report.get("evaluation", {}):
             summary[key] = report["evaluation"][key]
     return json.dumps(summary)
+
+
+def tuning_line(tuning: dict[str, Any]) -> str:
+    """What scale fine-tuning did, in one sentence: mean losses over the first and the last tenth of its steps."""
+    settings, losses = tuning["settings"], tuning["losses"]
+    few = max(1, len(losses) // 10)
+    first, last = sum(losses[:few]) / few, sum(losses[-few:]) / few
+    return (
+        f"scales tuned in {settings['steps']} steps at rate {settings['learning_rate']:g} on {tuning['windows']} "
+        f"windows of {tuning['context']} tokens, {tuning['seconds']:.0f} s: KL on them {first:.4f} -> {last:.4f} nats"
+    )
 
 
 def skipped_lines(report: dict[str, Any]) -> list[str]:

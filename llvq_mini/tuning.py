@@ -1,0 +1,192 @@
+"""Better scales for a quantized folder: `llvq tune FOLDER -o OUT`.
+
+    FOLDER, its original model, text  ->  finetune.py  ->  OUT: the same codes, other row scales and norm gains
+
+Every byte of the codes stays, and so do the size of the file, its rate and its form; norms keep their dtype, so in a
+bfloat16 checkpoint they are rounded once more. The original must be the model that the folder was made from: the
+folder's report carries a digest of its weights; without one, shapes are compared and every matrix that is stored as it
+was (the token embedding). What the report says of single linears is how quantization left them.
+
+Unfinished work is one file in OUT.partial: factors, optimizer and losses, written every few steps and when the run is
+stopped. The same command goes on from there and writes the same bytes on the same machine. Two float32 models are in
+memory, and the hidden states that leave the original for every window.
+
+What this file does not do: the training (finetune.py). Tests: ``tests/test_tuning.py``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import embedded, store
+from .errors import LLVQError
+from .files import require_place, require_space, write_json
+from .finetune import TuneSettings, scaling_norms, tune
+from .hf import load
+from .layer import QuantizedLinear
+from .manifest import CONFIG, INDEX, MANIFEST, REPORT, read_manifest
+from .models import Source, load_source, token_fingerprint, token_windows
+from .pipeline import peak_resident, require_replaceable
+from .reading import read_json
+from .report import provenance, read_report
+from .resume import Work, differences, program_fingerprint
+from .shards import Shards
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+    from .sweep import Step
+
+WINDOWS, CONTEXT = 64, 512
+"""Windows of text and tokens in each, unless others are asked for."""
+
+
+def tune_folder(
+    folder: str | Path,
+    out: str | Path,
+    settings: TuneSettings | None = None,
+    text: str | None = None,
+    windows: int = WINDOWS,
+    context: int = CONTEXT,
+    original: str | None = None,
+    force: bool = False,
+    on_step: Step | None = None,
+) -> dict[str, Any]:
+    """Tune the scales of a quantized folder into the new folder `out`; returns its report.
+
+    `text` is by default the embedded Wikipedia articles, `original` the name of the model in the folder's settings.
+    Nothing appears under the name `out` before it is complete; a finished `out` with the same inputs is left as it is,
+    `force` replaces one with others. LLVQError for whatever is wrong with files or models, ValueError for settings.
+    """
+    settings, folder, out = settings or TuneSettings(), Path(folder), Path(out)
+    begun, begun_cpu = time.perf_counter(), time.process_time()
+    step = on_step or (lambda stage, done, total: None)
+    if os.path.realpath(folder) == os.path.realpath(out):
+        raise ValueError(
+            f"Argument 'out' must be another folder than '{folder}'; the codes are read from there"
+        )
+    require_place(out)
+    step("load", 0, 1)
+    checkpoint, before = store.load(folder), read_report(folder)
+    source = load_source(original or checkpoint.settings["source"])
+    checked = _check_original(folder, checkpoint, before, source)
+    text = embedded.calibration_text() if text is None else text
+    rows = token_windows(source.tokenizer, text, context, windows)
+    inputs = {
+        "folder": read_manifest(folder)["checksum"],
+        "original": Shards(source.folder).survey(),
+        "tokens": token_fingerprint(rows),
+        "settings": asdict(settings),
+        "program": program_fingerprint("finetune", "tuning"),
+    }
+    if (done := _finished(out, inputs, force)) is not None:
+        return done
+    require_space(out, 2 * sum(path.stat().st_size for path in folder.iterdir() if path.is_file()))
+    step("load", 1, 1)
+    losses: list[float] = []
+
+    def told(number: int, loss: float) -> None:
+        losses.append(loss)
+        step("tune", number + 1, settings.steps)
+
+    work = Work.open(out, inputs, force)
+    try:
+        student, _ = load(folder, "dense")
+        linears = tune(student, checkpoint.linears, source.model, rows, settings, work.state, told)
+        final = work.folder / "final"
+        final.mkdir()
+        _write(folder, final, checkpoint, linears, student)
+        tuning = {
+            "original": source.name,
+            "original_checked": checked,
+            "settings": asdict(settings),
+            "windows": windows,
+            "context": context,
+            "losses": losses,
+            "seconds": round(time.perf_counter() - begun, 2),
+            "cpu_seconds": round(time.process_time() - begun_cpu, 2),
+            "peak_resident_bytes": peak_resident(),
+            "inputs": inputs,
+            "provenance": provenance(),
+        }
+        report = {key: value for key, value in before.items() if key not in ("evaluation", "fingerprint")}
+        report |= {"measured": store.measured_bits(final), "tuning": tuning}
+        write_json(final / REPORT, report)
+        work.publish(final, force)
+    finally:
+        work.close()
+    return report
+
+
+def _check_original(
+    folder: Path, checkpoint: store.Checkpoint, report: dict[str, Any], source: Source
+) -> str:
+    """How the original was recognized; LLVQError if it is another model."""
+    other = LLVQError(
+        f"'{source.name}' is not the model that '{folder}' was made from; give that one with --original"
+    )
+    recorded = report.get("inputs", {}).get("weights")
+    if recorded is not None:
+        if Shards(source.folder).survey() != recorded:
+            raise other
+        return "digest of its weights"
+    state = source.model.state_dict()
+    shapes = {f"{name}.weight": linear.shape for name, linear in checkpoint.linears.items()}
+    if any(name not in state or tuple(state[name].shape) != shape for name, shape in shapes.items()):
+        raise other
+    for name, tensor in checkpoint.tensors.items():
+        if tensor.ndim > 1 and not (name in state and _equal(state[name], tensor)):
+            raise other
+    return "shapes, and the matrices that are stored as they were; the report has no digest of its weights"
+
+
+def _equal(one: torch.Tensor, other: torch.Tensor) -> bool:
+    return one.shape == other.shape and bool((one == other.to(one.dtype)).all())
+
+
+def _finished(out: Path, inputs: dict[str, Any], force: bool) -> dict[str, Any] | None:
+    """The report of an `out` that these inputs made; None if the way is free, otherwise LLVQError."""
+    if not os.path.lexists(out):
+        return None
+    if force:
+        require_replaceable(out)
+        return None
+    try:
+        report = read_report(out)
+        found = dict(report["tuning"]["inputs"])
+    except (LLVQError, KeyError, TypeError, ValueError) as error:
+        raise LLVQError(
+            f"The output '{out}' exists already and is no result of tuning; remove it, choose another name or pass "
+            "--force"
+        ) from error
+    if different := differences(found, json.loads(json.dumps(inputs))):
+        raise LLVQError(
+            f"The output '{out}' exists already, made with other inputs: {', '.join(different)}; remove it, choose "
+            "another name or pass --force"
+        )
+    return report
+
+
+def _write(
+    folder: Path,
+    final: Path,
+    checkpoint: store.Checkpoint,
+    linears: dict[str, QuantizedLinear],
+    student: PreTrainedModel,
+) -> None:
+    """The new folder: codes as they were, tuned scales and norms, every other file copied."""
+    tensors = dict(checkpoint.tensors)
+    for name, norm in scaling_norms(student).items():
+        weight: Any = norm.weight
+        tensors[f"{name}.weight"] = weight.detach().to(tensors[f"{name}.weight"].dtype)
+    config = read_json(folder / CONFIG)
+    del config["quantization_config"]
+    files = [name for name in read_manifest(folder)["files"] if not name.endswith(".safetensors")]
+    copied = [folder / name for name in files if name not in (CONFIG, INDEX, MANIFEST)]
+    store.save(final, config, linears, tensors, None, checkpoint.settings["source"], copy=copied)
