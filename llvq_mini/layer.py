@@ -120,7 +120,12 @@ def packed_codes(codes: np.ndarray, bits: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class LayerReport:
-    """How one layer fared; `proxy_error` is the lost share of output energy, `mse` that of weight energy."""
+    """How one layer fared.
+
+    proxy_error, mse: the lost share of output and of weight energy; sqnr_db: the latter in dB.  damping: added to the
+    diagonal of the Hessian; condition: of the damped Hessian as it was factorized, estimated from below to a few
+    percent (feedback.condition_number).  bits: stored, codes and scales.  path: what was done, as words.
+    """
 
     name: str
     rows: int
@@ -131,6 +136,8 @@ class LayerReport:
     mse: float
     sqnr_db: float
     damping: float
+    condition: float
+    path: str
     seconds: float
 
     def to_dict(self) -> dict[str, Any]:
@@ -150,6 +157,14 @@ def _as_half(scale: np.ndarray, name: str) -> np.ndarray:
             f"The weights of '{name}' reach {scale.max():.3g}, beyond fp16 row scales; rescale the model"
         )
     return scale.astype(np.float16)
+
+
+def _path(feedback: bool, refit: bool, output: bool) -> str:
+    """The steps between rotation and bytes that were taken, in words."""
+    both = "block feedback over columns and rows" if output else "block feedback"
+    return ", ".join(
+        ["input rotation", both if feedback else "no feedback", "refit" if refit else "scales not refitted"]
+    )
 
 
 def _refitted_scale(
@@ -228,6 +243,8 @@ def quantize_linear(
         mse=mse,
         sqnr_db=float(-10 * np.log10(max(mse, 1e-300))),
         damping=prepared.damping,
+        condition=prepared.factors.condition,
+        path=_path(feedback, refit, output is not None),
         seconds=time.perf_counter() - started,
     )
     return layer, report

@@ -121,12 +121,14 @@ def add_to_report(folder: str | Path, key: str, value: Any) -> None:
 
 
 def layer_table(report: dict[str, Any]) -> Table:
-    """One line per kind of linear: how many, bits a weight, proxy error (geometric mean and worst), SQNR."""
+    """One line per kind of linear: how many, bits a weight, proxy error (geometric mean and worst), SQNR, and the
+    largest condition number of their Hessians; below it what was done.
+    """
     import numpy as np
     from rich.table import Table
 
     table = Table(title=f"{report['linears']} linears, {report['weights'] / 1e6:.1f} M weights")
-    for heading in ("linear", "count", "shape", "bits/weight", "proxy error", "worst", "SQNR dB"):
+    for heading in ("linear", "count", "shape", "bits/weight", "proxy error", "worst", "SQNR dB", "condition"):
         table.add_column(heading, justify="left" if heading == "linear" else "right")
     kinds: dict[str, list[dict[str, Any]]] = {}
     for layer in report["layers"]:
@@ -142,8 +144,17 @@ def layer_table(report: dict[str, Any]) -> Table:
             f"{np.exp(np.mean(np.log(np.maximum(proxies, 1e-300)))):.4f}",
             f"{proxies.max():.4f}",
             f"{np.mean([layer['sqnr_db'] for layer in layers]):.2f}",
+            _largest_condition(layers),
         )
+    paths = sorted({layer["path"] for layer in report["layers"] if "path" in layer})
+    table.caption = "; ".join(paths)
     return table
+
+
+def _largest_condition(layers: list[dict[str, Any]]) -> str:
+    """As a table shows it; reports of earlier versions have none."""
+    known = [layer["condition"] for layer in layers if "condition" in layer]
+    return f"{max(known):.0f}" if known else "-"
 
 
 def summary_lines(report: dict[str, Any]) -> list[str]:

@@ -18,6 +18,7 @@ from llvq_mini.feedback import (
     quantize_blocks,
     row_block,
 )
+from llvq_mini.hessian import damped
 
 
 def gptq(weight: np.ndarray, hessian: np.ndarray, book) -> np.ndarray:
@@ -210,3 +211,12 @@ def test_bad_inputs():
         quantize_blocks(
             np.zeros((2, 23), dtype=np.float32), None, ScalarBlock(), np.ones(2, dtype=np.float32)
         )
+
+
+@pytest.mark.parametrize("width, samples", [(48, 30), (96, 2000), (240, 60)])
+def test_condition_number_is_that_of_the_eigenvalues_from_below(width, samples):
+    hessian, _ = damped(random_hessian(width, 3, samples))
+    values = np.linalg.eigvalsh(hessian)
+    found = factorize(hessian).condition
+    assert 0.9 < found / (values[-1] / values[0]) <= 1 + 1e-9
+    assert factorize(np.eye(width)).condition == pytest.approx(1)

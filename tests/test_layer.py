@@ -151,3 +151,16 @@ def test_wrong_width_and_overflow():
         quantize_linear(heavy_weight(4, 47), prepared, ScalarBlock())
     with pytest.raises(LLVQError, match="beyond fp16"):
         quantize_linear(heavy_weight(4, 48) * 1e8, prepared, ScalarBlock(), "w")
+
+
+def test_the_report_names_the_path_and_the_condition():
+    weight, prepared = heavy_weight(24, 48), prepare(random_hessian(48, 1), 0)
+    plain = quantize_linear(weight, prepared, ScalarBlock())[1]
+    bare = quantize_linear(weight, prepared, ScalarBlock(), feedback=False, refit=False)[1]
+    both = quantize_linear(weight, prepared, ScalarBlock(), output=prepare_output(random_hessian(24, 2)))[1]
+    assert plain.path == "input rotation, block feedback, refit"
+    assert bare.path == "input rotation, no feedback, scales not refitted"
+    assert both.path == "input rotation, block feedback over columns and rows, refit"
+    damped_hessian = prepared.hessian + prepared.damping * np.eye(48)
+    assert plain.condition == pytest.approx(np.linalg.cond(damped_hessian), rel=0.1)
+    assert plain.to_dict()["condition"] == plain.condition
