@@ -241,7 +241,7 @@ def plan(source: StreamedModel, settings: Settings, costs: UnitCosts | None = No
     packed = sum(packed_bytes(rows, columns, book) for rows, columns in linears.values())
     untouched = Untouched(source, linears).nbytes
     memory = memory_model(source.model, settings, costs)
-    checkpoint = sum(entry.nbytes for entry in source.shards.values())
+    checkpoint = sum(entry.size for entry in source.shards.values())
     return {
         "linears": len(linears),
         "weights": weights,

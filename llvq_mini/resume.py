@@ -38,7 +38,7 @@ from . import rates
 from .errors import LLVQError
 from .files import durable, explained, flush, write_json
 from .layer import QuantizedLinear
-from .shards import read_header, read_tensor
+from .reading import parse_header, read_tensor
 
 if TYPE_CHECKING:
     import torch
@@ -176,7 +176,7 @@ class Work:
             elif path.suffix == ".json":
                 self.kept[path.stem] = json.loads(path.read_bytes())["reason"]
             else:
-                unit = json.loads(read_header(path)[1]["unit"])
+                unit = json.loads(parse_header(path)[1]["unit"])
                 self.units[path.name.removesuffix(".safetensors")] = unit["report"]
         for path in self.folder.glob(".*"):
             path.unlink()
@@ -221,7 +221,7 @@ class Work:
     def load(self, name: str) -> QuantizedLinear:
         """A finished linear from the disk; LLVQError if its bytes are not those that were written."""
         path = self._path(name, ".safetensors")
-        entries, metadata = read_header(path)
+        entries, metadata = parse_header(path)
         arrays = {key: read_tensor(entry).numpy() for key, entry in entries.items()}
         unit = json.loads(metadata["unit"])
         if _digest(arrays) != unit["sha256"]:
@@ -261,7 +261,7 @@ class Work:
         if not usable:
             return None
         layer, path = max(usable)
-        entries, _ = read_header(path)
+        entries, _ = parse_header(path)
         return layer, [read_tensor(entries[name]) for name in sorted(entries)]
 
     def publish(self, folder: Path, replace: bool) -> None:

@@ -141,7 +141,7 @@ class Untouched(Mapping[str, "torch.Tensor"]):
     @property
     def nbytes(self) -> int:
         """Bytes on the disk."""
-        return sum(self._source.shards[stored].nbytes for stored in self._names.values())
+        return sum(self._source.shards[stored].size for stored in self._names.values())
 
 
 def empty_model(config: Any) -> PreTrainedModel:

@@ -301,20 +301,25 @@ def test_changed_manifest_fails_its_checksum(copy):
         store.load(copy)
 
 
-@pytest.mark.parametrize("dtype", sorted(reading._DTYPES))
+@pytest.mark.parametrize("dtype", sorted(reading.DTYPES))
 def test_every_dtype_is_read_as_safetensors_reads_it(tmp_path, dtype):
-    kind = getattr(torch, reading._DTYPES[dtype][0])
+    kind = getattr(torch, reading.DTYPES[dtype][0])
     tensors = {
         "a": torch.arange(6).to(kind).reshape(2, 3),
         "b": torch.zeros(0, 4).to(kind),
         "c": torch.ones(()).to(kind),
     }
     save_file(tensors, tmp_path / "t.safetensors")
-    entries = reading.read_header(tmp_path / "t.safetensors")
+    entries, _ = reading.parse_header(tmp_path / "t.safetensors")
+    if dtype not in reading.QUANTIZED:
+        with pytest.raises(LLVQError, match="not supported"):
+            reading.read_header(tmp_path / "t.safetensors")
     assert entries.keys() == tensors.keys()
     for name, tensor in tensors.items():
         back = reading.read_tensor(entries[name])
-        assert back.dtype == tensor.dtype and back.shape == tensor.shape and torch.equal(back, tensor)
+        assert back.dtype == tensor.dtype and back.shape == tensor.shape
+        narrow = tensor.element_size() == 1  # torch compares no 8-bit floats
+        assert torch.equal(*(t.view(torch.uint8) if narrow else t for t in (back, tensor)))
 
 
 def test_not_a_quantized_folder(tmp_path):
