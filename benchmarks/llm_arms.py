@@ -16,10 +16,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 
+from llvq_mini import gain
 from llvq_mini.allocate import allocate, predicted_loss
 from llvq_mini.baselines.e8 import E8P, e8p_residual
 from llvq_mini.baselines.gptq import quantize_groups
@@ -30,12 +32,13 @@ from llvq_mini.catalogue import two_stage
 from llvq_mini.codebook import ShapeGain, Tapered
 from llvq_mini.codes import VariableRate
 from llvq_mini.entropy_leech import EntropyLeech
-from llvq_mini.feedback import factorize, pad_hessian
+from llvq_mini.feedback import factorize, greedy_order, pad_hessian
 from llvq_mini.hessian import DAMPING, SINK_WEIGHT, damped
 from llvq_mini.interlocked import CAPS_BY_BITS, Interlocked
-from llvq_mini.layer import QuantizedLinear, prepare, prepare_output, quantize_linear
+from llvq_mini.layer import Prepared, QuantizedLinear, prepare, prepare_output, quantize_linear
 from llvq_mini.rotate import Rotation
 from llvq_mini.sensitivity import Sensitivity
+from llvq_mini.spherical_gptq import kept_norms, shared_norms
 
 MIXED = [lambda: Interlocked(CAPS_BY_BITS[36]), Tapered, lambda: Interlocked(CAPS_BY_BITS[60])]
 OUTPUT_SEED = 0x5EED  # added to the input side's seed for a rotation of the output side
@@ -134,6 +137,7 @@ def blocks(
     output: bool = False,
     unit: int = 1,
     turn: int = 0,
+    order: Callable[[np.ndarray, int], np.ndarray] | None = None,
 ) -> Callable[[Matrix], Quantized]:
     """An arm's method from a codebook and the steps around it; the codebook is made once, when it is first needed."""
     made: list[Any] = []
@@ -150,7 +154,7 @@ def blocks(
         if rotation == "both":
             weight = rows.apply(weight.T.copy()).T.copy()
         metric = prepare_output(matrix.traces.metric(), unit=unit) if output else None
-        prepared = prepare(statistics, seed, book.dim, damping)
+        prepared = prepare(statistics, seed, book.dim, damping, order)
         linear, report = quantize_linear(
             weight, prepared, book, matrix.name, feedback=feedback, refit=refit, output=metric
         )
@@ -175,6 +179,50 @@ def _dense(linear: QuantizedLinear) -> np.ndarray:
     values = linear.codebook.decode(down.ravel()).reshape(*down.shape, -1).swapaxes(0, 1).reshape(rows, -1)
     scaled = values[:, :width] * linear.row_scale.astype(np.float32)[:, None]
     return Rotation(width, linear.seed).inverse(scaled)
+
+
+def spherical(quantize: Callable[[np.ndarray, Prepared], QuantizedLinear]) -> Callable[[Matrix], Quantized]:
+    """Spherical GPTQ with the statistics and rotation that `blocks` has by default."""
+
+    def run(matrix: Matrix) -> Quantized:
+        linear = quantize(matrix.weight, prepare(matrix.hessian("sink"), matrix.seed))
+        return Quantized(linear.dequantize(), linear.bits, linear.codes, linear.row_scale)
+
+    return run
+
+
+def spherical_gain(max_shell: int, gain_bits: int) -> Callable[[Matrix], Quantized]:
+    """Spherical GPTQ whose norms end on the levels of a shape-gain code, at the code's own rate."""
+
+    def run(matrix: Matrix) -> Quantized:
+        return spherical(partial(shared_norms, book=_shape_gain(max_shell, gain_bits)))(matrix)
+
+    return run
+
+
+_shape_gain = cache(ShapeGain)
+
+
+class NormGain(ShapeGain):
+    """The shape-gain code with its gain chosen by the block's norm, levels Lloyd-Max for a Gaussian block's norm.
+
+    Its codes decode like those of the code that it comes from, with other levels.
+    """
+
+    def __init__(self, max_shell: int = 12, gain_bits: int = 1) -> None:
+        super().__init__(max_shell, gain_bits, gain.lloyd_max(np.ones(1), gain_bits))
+
+    def encode(self, x: Any) -> np.ndarray:
+        """Codes of blocks (n, 24): uint64[n]."""
+        low = np.uint64(self.bits - self.gain_bits)
+        shape = super().encode(x) & ((np.uint64(1) << low) - np.uint64(1))
+        level = np.searchsorted((self.levels[1:] + self.levels[:-1]) / 2, np.linalg.norm(x, axis=1))
+        return shape | level.astype(np.uint64) << low
+
+
+def by_diagonal(hessian: np.ndarray, dim: int) -> np.ndarray:
+    """Blocks by falling diagonal mass: GPTQ's "act-order" for blocks."""
+    return np.argsort(-np.diag(hessian).reshape(-1, dim).sum(axis=1), kind="stable")
 
 
 def groups(bits: int, hessian: str | None) -> Callable[[Matrix], Quantized]:
@@ -252,9 +300,26 @@ def ablation() -> list[Arm]:
         leech("fisher-values", "half Fisher statistics for value projections", fisher=True, hessian="values"),
         leech("two-sided", "feedback between rows as well, by the Fisher metric", fisher=True, output=True),
         leech("damping-0.1", "damping 0.1 instead of 0.01", damping=0.1),
+        leech("act-order", "blocks rounded by falling diagonal mass", order=by_diagonal),
+        leech("greedy-order", "blocks rounded in the order that feedback prefers", order=greedy_order),
         leech("gain-0", "shells 2-13, no gain bit", lambda: ShapeGain(13, 0)),
         leech("gain-1", "shells 2-12, one gain bit", lambda: ShapeGain(12, 1)),
         leech("gain-2", "shells 2-11, two gain bits", lambda: ShapeGain(11, 2)),
+        leech("norm-gain", "shells 2-12, one gain bit, coded by the norm of a block", NormGain),
+        Arm(
+            "norms-kept",
+            "shells 2-13 and every block's norm in 16 bits, kept through the sweep",
+            alone(spherical(partial(kept_norms, refit=False))),
+        ),
+        Arm("spherical", "Spherical GPTQ: the same, norms refitted", alone(spherical(kept_norms))),
+        *(
+            Arm(
+                f"spherical-gain-{bits}",
+                f"Spherical GPTQ at 48 bits, shells 2-{shell} and {bits} gain bits shared by all blocks",
+                alone(spherical_gain(shell, bits)),
+            )
+            for shell, bits in ((12, 1), (11, 2))
+        ),
         leech("interlocked", "interlocked spheres, 48 bits", Interlocked),
         leech("bits-1.5", "interlocked spheres, 36 bits", lambda: Interlocked(CAPS_BY_BITS[36])),
         leech("bits-2.5", "interlocked spheres, 60 bits", lambda: Interlocked(CAPS_BY_BITS[60])),

@@ -19,10 +19,15 @@ so block (r, b) of rows and columns has a target that knows all errors above it 
 that is F = D N. Blocks on one antidiagonal do not depend on each other and are rounded together. Without G
 all rows are one block and the sum over q is empty.
 
+Which block comes first is free: codes are stored by their place, so a decoder need not know the order. The cost of
+errors of unit variance, sum_b tr G_b, is least when blocks that little depends on come last; `greedy_order` chooses
+from the end, each time the block of least trace after those behind it have made up for what they can. (GPTQ's
+"act-order", by falling diagonal, leaves that condition out.)
+
 A width that is no multiple of 24 is padded with zero columns that no other column depends on; layer.py counts
 their bits.
 
-What this file does not do: choose an order of columns, refit scales, or see models. Papers: GPTQ (arXiv
+What this file does not do: choose which columns form a block, refit scales, or see models. Papers: GPTQ (arXiv
 2210.17323) Algorithm 1, QuIP (arXiv 2307.13304) section 4, QuIP# (arXiv 2402.04396) BlockLDLQ, LLVQ (arXiv
 2603.11021) Algorithm 1, YAQA (arXiv 2505.22988) for feedback on both sides. Tests: ``tests/test_feedback.py``.
 """
@@ -140,6 +145,29 @@ def _largest_eigenvalue(apply: Callable[[np.ndarray], np.ndarray], size: int, st
             break
         basis[j + 1] = image / rest
     return float(np.linalg.eigvalsh(projected, UPLO="U")[-1])
+
+
+def greedy_order(hessian: np.ndarray, dim: int = 24) -> np.ndarray:
+    """Blocks of a positive definite (n, n) Hessian in the order of rounding, int64 (n / dim,): from the last to the
+    first, the one of least trace given the blocks behind it.
+    """
+    left = hessian.astype(np.float64)
+    count = len(left) // dim
+    open_blocks, order = list(range(count)), []
+    while open_blocks:
+        traces = np.diag(left).reshape(count, dim).sum(axis=1)
+        last = min(open_blocks, key=lambda b: traces[b])
+        open_blocks.remove(last)
+        order.append(last)
+        part = slice(last * dim, (last + 1) * dim)
+        left -= left[:, part] @ np.linalg.solve(left[part, part], left[part])
+        left[part, part] = np.eye(dim)  # zero but for rounding; it is not looked at again
+    return np.array(order[::-1])
+
+
+def in_order(order: np.ndarray, dim: int = 24) -> np.ndarray:
+    """The columns, int64 (n,), of blocks in an order."""
+    return (order[:, None] * dim + np.arange(dim)).reshape(-1)
 
 
 def row_block(rows: int, largest: int = 24, unit: int = 1) -> int:

@@ -20,6 +20,7 @@ see models. Paper: LLVQ (arXiv 2603.11021) section 4 for row scales and input ro
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ from .errors import LLVQError
 from .feedback import (
     Factors,
     factorize,
+    in_order,
     pad_columns,
     pad_hessian,
     padded_width,
@@ -52,17 +54,31 @@ class Prepared:
 
     rotation: Rotation
     hessian: np.ndarray  # float64 (padded, padded), rotated, not damped
-    factors: Factors
+    factors: Factors  # of the damped Hessian with its blocks in the order of rounding
     damping: float  # added to the diagonal before factorization
+    order: np.ndarray | None = None  # int64, the number of the block that is rounded first, second ...
 
 
-def prepare(hessian: np.ndarray, seed: int, dim: int = 24, damping: float = DAMPING) -> Prepared:
-    """Rotate, damp and factorize a calibration Hessian, (in, in) float64."""
+def prepare(
+    hessian: np.ndarray,
+    seed: int,
+    dim: int = 24,
+    damping: float = DAMPING,
+    order: Callable[[np.ndarray, int], np.ndarray] | None = None,
+) -> Prepared:
+    """Rotate, damp and factorize a calibration Hessian, (in, in) float64.
+
+    order: from the damped, rotated Hessian and `dim` to the order in which blocks are rounded; None for their own.
+    """
     rotation = Rotation(len(hessian), seed)
     rotated = rotation.conjugate(hessian.astype(np.float64, copy=False))
     full, amount = damped(rotated, damping)
-    factors = factorize(pad_hessian(full, dim), dim)
-    return Prepared(rotation, pad_hessian(rotated, dim), factors, amount)
+    full = pad_hessian(full, dim)
+    blocks = None if order is None else order(full, dim)
+    if blocks is not None:
+        columns = in_order(blocks, dim)
+        full = full[np.ix_(columns, columns)]
+    return Prepared(rotation, pad_hessian(rotated, dim), factorize(full, dim), amount, blocks)
 
 
 @dataclass(frozen=True)
@@ -145,13 +161,13 @@ class LayerReport:
         return asdict(self)
 
 
-def _initial_scale(rotated: np.ndarray, columns: int, name: str) -> np.ndarray:
+def initial_scale(rotated: np.ndarray, columns: int, name: str) -> np.ndarray:
     """(rows,) float32 root mean square of each row, as fp16 will hold it."""
     rms = np.sqrt(np.einsum("ij,ij->i", rotated, rotated, dtype=np.float64) / columns)
-    return _as_half(rms, name).astype(np.float32)
+    return as_half(rms, name).astype(np.float32)
 
 
-def _as_half(scale: np.ndarray, name: str) -> np.ndarray:
+def as_half(scale: np.ndarray, name: str) -> np.ndarray:
     if scale.max(initial=0.0) > np.finfo(np.float16).max:
         raise LLVQError(
             f"The weights of '{name}' reach {scale.max():.3g}, beyond fp16 row scales; rescale the model"
@@ -191,6 +207,27 @@ def _refitted_scale(
     return np.where(usable & (best > 0), best, start)
 
 
+def sweep_blocks(
+    rotated: np.ndarray,
+    prepared: Prepared,
+    codebook: Codebook,
+    scale: np.ndarray,
+    feedback: bool = True,
+    output: Factors | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """`quantize_blocks` in the order of `prepared`: codes and quantized weight in their own places."""
+    factors = prepared.factors if feedback else None
+    if prepared.order is None:
+        return quantize_blocks(rotated, factors, codebook, scale, output)
+    columns = in_order(prepared.order, codebook.dim)
+    ordered, values = quantize_blocks(
+        np.ascontiguousarray(rotated[:, columns]), factors, codebook, scale, output
+    )
+    codes, quantized = np.empty_like(ordered), np.empty_like(values)
+    codes[:, prepared.order], quantized[:, columns] = ordered, values
+    return codes, quantized
+
+
 def quantize_linear(
     weight: np.ndarray,
     prepared: Prepared,
@@ -216,15 +253,14 @@ def quantize_linear(
         raise LLVQError(f"The tensor '{name}' holds NaN or infinity; the checkpoint is damaged or diverged")
     rows = len(weight)
     rotated = pad_columns(prepared.rotation.apply(weight.astype(np.float32, copy=False)), codebook.dim)
-    start = _initial_scale(rotated, width, name)
+    start = initial_scale(rotated, width, name)
     safe = np.where(start > 0, start, np.float32(1))
-    columns = prepared.factors if feedback else None
     below = output.factors if feedback and output is not None else None
-    codes, quantized = quantize_blocks(rotated, columns, codebook, safe, below)
+    codes, quantized = sweep_blocks(rotated, prepared, codebook, safe, feedback, below)
     unit = quantized / safe[:, None]
     metric = None if output is None else output.metric
     best = _refitted_scale(rotated, unit, prepared.hessian, start, metric) if refit else start
-    scale = _as_half(best, name)
+    scale = as_half(best, name)
     layer = QuantizedLinear(
         packed_codes(codes, codebook.bits), scale, (rows, width), prepared.rotation.seed, codebook
     )

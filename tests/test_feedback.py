@@ -11,6 +11,8 @@ from doubles import ScalarBlock, TwoNumbers, random_hessian
 from llvq_mini.errors import LLVQError
 from llvq_mini.feedback import (
     factorize,
+    greedy_order,
+    in_order,
     pad_columns,
     pad_hessian,
     padded_width,
@@ -60,6 +62,33 @@ def test_factors_rebuild_the_hessian_block_by_block():
         inner[start : start + 24, start : start + 24] = 0
     assert np.abs(inner).max() < 1e-4 * np.abs(hessian).max()
     assert not factors.upper[48:72, 24:72].any()
+
+
+def noise_of(hessian, order, dim):
+    columns = in_order(np.array(order), dim)
+    return factorize(hessian[np.ix_(columns, columns)], dim).noise
+
+
+def test_the_greedy_order_is_among_the_best_of_all():
+    for seed in range(4):
+        hessian = random_hessian(10, seed) + 0.01 * np.eye(10)
+        noises = sorted(noise_of(hessian, order, 2) for order in itertools.permutations(range(5)))
+        order = greedy_order(hessian, 2)
+        assert sorted(order) == list(range(5)) and order.dtype == np.int64
+        assert noise_of(hessian, order, 2) <= noises[len(noises) // 8] < noises[-1]
+        # from the end, by hand: the last block's trace is the least, the one before it has the least given the last
+        traces = [np.trace(hessian[2 * b : 2 * b + 2, 2 * b : 2 * b + 2]) for b in range(5)]
+        last = slice(2 * order[-1], 2 * order[-1] + 2)
+        assert traces[order[-1]] == min(traces)
+        given = hessian - hessian[:, last] @ np.linalg.inv(hessian[last, last]) @ hessian[last]
+        traces = [np.trace(given[2 * b : 2 * b + 2, 2 * b : 2 * b + 2]) for b in range(5)]
+        traces[order[-1]] = np.inf
+        assert order[-2] == np.argmin(traces)
+
+
+def test_independent_blocks_come_by_falling_trace():
+    assert greedy_order(np.diag([1.0, 1, 4, 4, 2, 2]), 2).tolist() == [1, 2, 0]
+    assert in_order(np.array([1, 0]), 3).tolist() == [3, 4, 5, 0, 1, 2]
 
 
 def test_first_block_error_is_optimally_compensated():

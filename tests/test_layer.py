@@ -8,6 +8,7 @@ from doubles import ScalarBlock, random_hessian
 
 from llvq_mini.codebook import ShapeGain
 from llvq_mini.errors import LLVQError
+from llvq_mini.feedback import greedy_order
 from llvq_mini.layer import QuantizedLinear, prepare, prepare_output, quantize_linear
 from llvq_mini.rotate import Rotation
 
@@ -93,6 +94,23 @@ def test_an_output_metric_lowers_the_loss_it_describes():
     assert report.proxy_error == pytest.approx(losses[0] / whole, rel=1e-2)
 
 
+def test_an_order_of_blocks_needs_no_bit_and_no_decoder():
+    weight, hessian = heavy_weight(60, 100), random_hessian(100, 2)
+    plain = quantize_linear(weight, prepare(hessian, 3), ScalarBlock())
+    same = quantize_linear(weight, prepare(hessian, 3, order=lambda h, dim: np.arange(5)), ScalarBlock())
+    assert same[0].codes.tobytes() == plain[0].codes.tobytes()
+    turned = quantize_linear(
+        weight, prepare(hessian, 3, order=lambda h, dim: np.arange(5)[::-1]), ScalarBlock()
+    )
+    assert turned[0].codes.tobytes() != plain[0].codes.tobytes() and turned[1].bits == plain[1].bits
+    greedy, report = quantize_linear(weight, prepare(hessian, 3, order=greedy_order), ScalarBlock())
+    assert report.proxy_error < plain[1].proxy_error
+    error = greedy.dequantize().astype(np.float64) - weight
+    proxy = np.trace(error @ hessian @ error.T) / np.trace(weight @ hessian @ weight.T)
+    assert report.proxy_error == pytest.approx(proxy, rel=1e-2)
+
+
+@pytest.mark.slow
 def test_long_codes_are_stored_as_their_bytes():
     from llvq_mini.rates import two_stage
 

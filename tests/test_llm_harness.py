@@ -18,6 +18,7 @@ from llm_arms import Arm, Matrix, ablation, alone, blocks, groups, mixed, rivals
 from llm_harness import Bench
 from llm_table import paired, summary, table
 
+from llvq_mini.codebook import ShapeGain
 from llvq_mini.errors import LLVQError
 from llvq_mini.layer import prepare, quantize_linear
 from llvq_mini.sensitivity import Sensitivity
@@ -93,6 +94,36 @@ def test_tiles_go_down_the_rows():
     m = matrix(columns=96)
     done = blocks(llm_arms._trellis(2, 8), feedback=False, unit=16)(m)
     assert np.square(done.dense - m.weight).mean() / np.square(m.weight).mean() < 0.1
+
+
+def test_bits_of_spherical_arms():
+    m = matrix(columns=96)
+    arms = {arm.name: arm for arm in ablation()}
+    run = {
+        name: arms[name].plan([])(m) for name in ("norms-kept", "spherical", "spherical-gain-1", "act-order")
+    }
+    assert run["norms-kept"].bits == run["spherical"].bits == 32 * (4 * (48 + 16) + 16)
+    assert run["spherical-gain-1"].bits == run["act-order"].bits == 32 * (4 * 48 + 16)
+    loss = {
+        name: np.trace((q.dense - m.weight) @ m.hessian("sink") @ (q.dense - m.weight).T)
+        for name, q in run.items()
+    }
+    assert loss["spherical"] < loss["norms-kept"] < loss["spherical-gain-1"]
+
+
+def test_a_norm_gain_is_the_level_nearest_to_the_norm():
+    book, x = llm_arms.NormGain(4, 1), np.random.default_rng(0).standard_normal((500, 24)) * 1.05
+    assert np.allclose(book.levels, [4.3157, 5.4413], atol=1e-4)
+    found, norm = np.linalg.norm(book.decode(book.encode(x)), axis=1), np.linalg.norm(x, axis=1)
+    expected = book.levels[np.abs(norm[:, None] - book.levels).argmin(axis=1)]
+    assert np.allclose(found, expected, rtol=1e-6)
+    assert np.array_equal(ShapeGain(4, 1, book.levels).decode(book.encode(x)), book.decode(book.encode(x)))
+    error = [np.square(x - b.decode(b.encode(x))).mean() for b in (book, ShapeGain(4, 1))]
+    assert error[1] < error[0] and book.bits == ShapeGain(4, 1).bits
+
+
+def test_falling_diagonal():
+    assert llm_arms.by_diagonal(np.diag([1.0, 1, 4, 4, 2, 2]), 2).tolist() == [1, 2, 0]
 
 
 def test_mixed_rates_go_where_the_loss_is():
