@@ -29,9 +29,9 @@ from typing import Any
 import numpy as np
 import torch
 from llm_arms import Arm, Matrix
-from llm_table import summary
 
 from llvq_mini import embedded
+from llvq_mini.arms import summary
 from llvq_mini.baselines import from_spec
 from llvq_mini.errors import LLVQError
 from llvq_mini.evaluate import evaluate

@@ -17,9 +17,9 @@ from pathlib import Path
 
 from llm_arms import Arm, rivals
 from llm_harness import RESULTS, Bench
-from llm_table import table
 
 from llvq_mini import embedded
+from llvq_mini.arms import read, table
 
 
 def main(arms: list[Arm], reference: str, description: str) -> None:
@@ -53,8 +53,7 @@ def main(arms: list[Arm], reference: str, description: str) -> None:
             if not options.keep:
                 bench.clean(arm)
     known = {reference, *by_name}
-    results = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))]
-    results = [result for result in results if result["arm"] in known]
+    results = [result for name, result in read(RESULTS).items() if name in known]
     for line in table(results, options.reference):
         print(line)
     print(json.dumps({result["arm"]: [result["bits_per_weight"], result["excess"]] for result in results}))

@@ -51,6 +51,7 @@ _VERSION = 1
 _IRRELEVANT = {
     "__init__",
     "allocate",
+    "arms",
     "bench",
     "cached",
     "catalogue",
@@ -61,6 +62,7 @@ _IRRELEVANT = {
     "files",
     "finetune",
     "hf",
+    "llm_plots",
     "plan",
     "plots",
     "rd_plots",

@@ -1,8 +1,7 @@
-"""benchmarks/llm_harness.py and its arms on a tiny model: bits by hand, resumption, paired intervals."""
+"""benchmarks/llm_harness.py and its arms on a tiny model: bits by hand, resumption."""
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +15,6 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import llm_arms
 from llm_arms import Arm, Matrix, ablation, alone, blocks, groups, mixed, rivals
 from llm_harness import Bench
-from llm_table import paired, summary, table
 
 from llvq_mini.codebook import ShapeGain
 from llvq_mini.errors import LLVQError
@@ -193,29 +191,3 @@ def test_fine_tuning_helps_and_costs_no_bit(tmp_path):
         llm_harness.from_spec = original
     assert after["excess"] < before["excess"] and after["bits"] == before["bits"]
     assert sum("step" in line for line in lines) == 12
-
-
-def test_paired_intervals():
-    one = summary([window(excess) for excess in (1.0, 2.0, 3.0)])
-    other = summary([window(excess) for excess in (0.5, 1.6, 2.4)])
-    mean, low, high = paired(one, other)
-    assert mean == pytest.approx(0.5) and low == pytest.approx(0.5 - 4.3027 * 0.1 / 3**0.5, abs=1e-3)
-    assert high == pytest.approx(1 - low)
-    shorter = summary(one["windows"][:2])
-    assert paired(shorter, other)[0] == pytest.approx(0.45)
-    with pytest.raises(ValueError, match="same windows"):
-        paired(one, summary([window(0.5) | {"baseline_nats_per_token": 2.0}] * 3))
-    results = [{"arm": "a", "bits_per_weight": 2.0, **one}, {"arm": "b", "bits_per_weight": 2.1, **other}]
-    lines = table(results, "b")
-    assert lines[1].startswith("b") and "+0.5000" in lines[2] and json.dumps(results)
-
-
-def window(excess):
-    return {
-        "nats_per_token": 3 + excess,
-        "baseline_nats_per_token": 3.0,
-        "excess": excess,
-        "kl": excess,
-        "top1_agreement": 0.5,
-        "tokens": 10,
-    }
