@@ -114,7 +114,7 @@ def test_committed_results_are_consistent():
     for name, item in found.items():
         again = arms.summary(item["windows"])
         assert all(item[key] == pytest.approx(again[key]) for key in again if key != "windows"), name
-        assert item["bits_per_weight"] == pytest.approx(item["bits"] / item["weights"])
+        assert item["bits_per_weight"] == pytest.approx(item["bits"] / item["weights"]), name
         assert len(item["windows"]) >= 16 and arms.paired(item, found["leech-2"])
         for window in item["windows"]:
             assert window["excess"] == pytest.approx(
