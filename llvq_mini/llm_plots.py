@@ -57,6 +57,7 @@ _STEPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         ("damping-0.1", "damping 0.1"),
     )),
     ("rates", (("mixed", "mixed by predicted loss"),)),
+    ("chance", (("another-seed", "other rotations"),)),
     ("fine-tuning", (("tuned", "scales, by distillation"),)),
 )  # fmt: skip
 """Steps of the method and the arms that change one of them, with what they change."""
@@ -174,7 +175,17 @@ def change_rows(arms: dict[str, Result], reference: str) -> list[tuple[str, str,
     listed = {name for _, name, _ in known}
     rest = [name for name in arms if name not in listed and name != reference and not is_method(name)]
     known += [("other", name, str(arms[name].get("text", name))) for name in rest]
-    return [(step, text, paired(arms[name], arms[reference])) for step, name, text in known if name in arms]
+    return [
+        (step, text + _short(arms[name], arms[reference]), paired(arms[name], arms[reference]))
+        for step, name, text in known
+        if name in arms
+    ]
+
+
+def _short(result: Result, reference: Result) -> str:
+    """The number of windows, if they are fewer than the reference's."""
+    count = len(result["windows"])
+    return f" ({count} windows)" if count < len(reference["windows"]) else ""
 
 
 def changes(arms: dict[str, Result], reference: str) -> Figure:
