@@ -22,8 +22,8 @@ from llvq_mini import embedded
 from llvq_mini.arms import read, table
 
 
-def main(arms: list[Arm], reference: str, description: str) -> None:
-    """The command line that this script and llm_ablation.py share."""
+def main(arms: list[Arm], reference: str, description: str, make: type[Bench] = Bench) -> None:
+    """The command line that this script, llm_ablation.py and llm_libraries.py share."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument(
         "arms", nargs="*", metavar="ARM", help="arms to run, 'all' for every one (see --list)"
@@ -47,7 +47,7 @@ def main(arms: list[Arm], reference: str, description: str) -> None:
         return
     chosen = arms if "all" in options.arms else [by_name[name] for name in options.arms]
     if chosen and not options.table:
-        bench = Bench(options.work, say=lambda line: print(line, flush=True))
+        bench = make(options.work, say=lambda line: print(line, flush=True))
         for arm in chosen:
             bench.run(arm, options.first)
             if not options.keep:
