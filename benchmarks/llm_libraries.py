@@ -38,7 +38,10 @@ from llvq_mini.pipeline import linears_of
 REQUIREMENTS = {
     "hqq": ["hqq==0.2.8.post1"],
     "glq": ["glq==0.8.16"],
-    "llmcompressor": ["llmcompressor==0.14.0.1"],
+    "llmcompressor": [
+        "llmcompressor==0.14.0.1",
+        "joblib==1.6.0",
+    ],  # its transformers imports scikit-learn, if there
     "lm-eval": ["lm-eval==0.4.13", "datasets==5.2.0", "accelerate==1.15.0"],
 }
 JOBS = Path(__file__).with_name("llm_library_jobs.py")

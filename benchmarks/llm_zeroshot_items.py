@@ -97,7 +97,6 @@ def _candidates(paragraphs: list[list[str]], number: int, true: str) -> list[str
     found = dict.fromkeys(
         sentence
         for other in near
-        if other != number
         for sentence in paragraphs[other]
         if ANSWER[0] <= len(sentence) <= ANSWER[1] and sentence not in own
     )
