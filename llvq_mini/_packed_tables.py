@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from . import golay, index
 from ._index_tables import KINDS, OCTAD_QUADS, Tables, tables
 from .codebook import Ball, Codebook, ShapeGain, SingleShell, Tapered
+from .interlocked import Interlocked
 
 LARGEST_CAP = 13
 """Shell cap up to which octads are listed; 2 MB of them."""
@@ -35,6 +36,7 @@ class Plan(NamedTuple):
 
     bits: of a code.  start, counts, int64 (levels,): first code of a level, codes in it.
     base: index of a level's first.
+    turn, int64 (levels,): by how many coordinates v is rolled.
     factor, float32 (levels, shells): what v is multiplied with.
     first, int64 (rows + 1,); bucket, int32 (4096,) and shift: row by leading bits.
     row, int64 (rows, 4): kind, excess, shell, size.
@@ -50,6 +52,7 @@ class Plan(NamedTuple):
     start: NDArray[np.int64]
     counts: NDArray[np.int64]
     base: int
+    turn: NDArray[np.int64]
     factor: NDArray[np.float32]
     first: NDArray[np.int64]
     bucket: NDArray[np.int32]
@@ -146,8 +149,8 @@ def make_plan(book: Codebook) -> Plan | None:
     """The tables of a codebook, or None if it is not a Leech code with caps up to LARGEST_CAP."""
     norms = 4 * np.sqrt(np.arange(LARGEST_CAP + 1))
     norms[0] = np.inf  # the origin is no direction
-    if isinstance(book, Tapered):
-        cap, start, base = book.caps[-1], book._start[:-1], 1
+    if isinstance(book, Tapered | Interlocked):
+        cap, start, base = max(book.caps), book._start[:-1], 1
         count, levels = np.diff(book._start), book.levels[:, None] / norms
     elif isinstance(book, ShapeGain | SingleShell):
         cap, base = book.max_shell, book._first
@@ -165,6 +168,7 @@ def make_plan(book: Codebook) -> Plan | None:
         start=np.ascontiguousarray(start, dtype=np.int64),
         counts=np.ascontiguousarray(count, dtype=np.int64),
         base=int(base),
+        turn=np.arange(len(start)) if isinstance(book, Interlocked) else np.zeros(len(start), dtype=np.int64),
         factor=levels.astype(np.float32),
         **_cached_shell_tables(cap),
     )

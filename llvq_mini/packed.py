@@ -5,7 +5,7 @@ For one rotated token x and row r of blocks b,
     y_r = scale_r sum_b f(g_b, v_b) <v_b, x_b>,     f = level / |v|  (a plain scale for ball codes),
 
 so a weight is a quarter of a byte in memory and a float32 only in a buffer of one row, or of one tile when many tokens
-come at once and a matrix product pays. Decoding is index.py's bijection on larger tables (_packed_tables.py), in three
+come at once and a matrix product pays. Decoding is index.py's bijection on larger tables (_packed_tables.py), in four
 stages over a group of blocks, since within one block every step waits for the one before. Leech codes with caps up to
 13 have such tables; any other codebook is decoded a tile at a time by its own `decode`. Factors are the same float32
 numbers that codebook.py uses, so a decoded tile equals `decode` bit for bit. Rows are independent and each is summed in
@@ -103,8 +103,10 @@ def _level(start, code):
 
 
 @njit(**KERNEL)
-def _find_rows(p, data, block, rows, ranks, factors):
-    """Stage 1: row of the index and rank within it of every block, and its factor; counts invalid codes."""
+def _find_rows(p, data, block, rows, ranks, factors, at):
+    """Stage 1: row of the index and rank within it of every block, its factor and turn (at[:, 3]); counts invalid
+    codes.
+    """
     bad = 0
     for k in range(len(factors)):
         code = _read(data, block + k, p.bits)
@@ -117,13 +119,14 @@ def _find_rows(p, data, block, rows, ranks, factors):
             r += 1
         rows[k], ranks[k] = r, code - p.first[r]
         factors[k] = p.factor[level, p.row[r, 2]] if valid else np.float32(0)
+        at[k, 3] = p.turn[level]
         bad += not valid
     return bad
 
 
 @njit(**KERNEL)
 def _find_octads(p, count, rows, ranks, choices, at):
-    """Stage 2: number of the Golay word and signs (choices), and where the three octads lie (at, int64 (blocks, 3))."""
+    """Stage 2: number of the Golay word and signs (choices), and where the three octads lie (at, int64 (blocks, 4))."""
     for k in range(count):
         r = rows[k]
         kind, n, size = p.row[r, 0], p.row[r, 1], p.row[r, 3]
@@ -170,15 +173,31 @@ def _put_octads(p, count, rows, choices, at, points):
 
 
 @njit(**KERNEL)
+def _turn(count, at, points):
+    """Stage 4: coordinate i of a block on a turned sphere goes to i + turn (mod 24)."""
+    v = np.empty(24, np.int8)
+    for k in range(count):
+        turn = at[k, 3]
+        if turn > 0:
+            for i in range(24):
+                v[i] = points[24 * k + i]
+            for i in range(24 - turn):
+                points[24 * k + turn + i] = v[i]
+            for i in range(turn):
+                points[24 * k + i] = v[24 - turn + i]
+
+
+@njit(**KERNEL)
 def _decode(p, data, block, points, factors, rows, ranks, choices, at):
     """Blocks block ... block + len(factors) - 1 of packed codes: points int8 (24 blocks,), factors float32.
 
     Stage by stage, so that the processor works on several blocks at once: within one, everything waits for the step
     before.  rows ... at are scratch.  Returns the number of codes outside the codebook; their blocks get factor 0.
     """
-    bad = _find_rows(p, data, block, rows, ranks, factors)
+    bad = _find_rows(p, data, block, rows, ranks, factors, at)
     _find_octads(p, len(factors), rows, ranks, choices, at)
     _put_octads(p, len(factors), rows, choices, at, points)
+    _turn(len(factors), at, points)
     return bad
 
 
@@ -212,7 +231,7 @@ def _multiply(p, data, x, begin, end, out):
         np.empty(width, np.float32),
     )
     rows, ranks, choices = np.empty(most, np.int64), np.empty(most, np.int64), np.empty(most, np.int64)
-    at, bad = np.empty((most, 3), np.int64), 0
+    at, bad = np.empty((most, 4), np.int64), 0
     for r in range(begin, end, group):
         count = min(group, end - r)
         bad += _decode(p, data, r * blocks, points, factors[: count * blocks], rows, ranks, choices, at)
@@ -231,7 +250,7 @@ def _rows(p, data, blocks, begin, end, out):
     group = min(total, _GROUP)
     points, factors = np.empty(24 * group, np.int8), np.empty(group, np.float32)
     rows, ranks, choices = np.empty(group, np.int64), np.empty(group, np.int64), np.empty(group, np.int64)
-    at = np.empty((group, 3), np.int64)
+    at = np.empty((group, 4), np.int64)
     for k in range(0, total, group):
         count = min(group, total - k)
         bad += _decode(p, data, begin * blocks + k, points, factors[:count], rows, ranks, choices, at)

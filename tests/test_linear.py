@@ -16,6 +16,7 @@ from torch import nn
 
 from llvq_mini import index, pack, packed
 from llvq_mini.codebook import Ball, ShapeGain, SingleShell, Tapered
+from llvq_mini.interlocked import Interlocked
 from llvq_mini.layer import QuantizedLinear
 from llvq_mini.linear import LeechLinear, cache_all, dequantize_all, leech_linears
 from llvq_mini.rotate import Rotation
@@ -30,13 +31,15 @@ BOOKS = {
     "single shell": SingleShell(3, 0, levels=[4.5]),
     "ball": Ball(13, scale=0.35),
     "small ball": Ball(2, scale=0.8),  # 18 bits, the origin included
+    "interlocked": Interlocked(levels=[2.8, 3.3, 3.7, 4.1, 4.7, 5.5]),
+    "eight spheres": Interlocked((4, 4, 5, 5, 5, 5, 5, 6), levels=np.linspace(2.8, 5.0, 8)),  # 36 bits
     "large ball": Ball(16, scale=0.3),  # no plan: decoded by the codebook
 }
 
 
 def count_of(book) -> int:
     """Codes of a codebook without gaps between its levels."""
-    if isinstance(book, Tapered):
+    if isinstance(book, Tapered | Interlocked):
         return int(book._start[-1])
     return index.size(book.max_shell) if isinstance(book, Ball) else book._points
 
@@ -45,7 +48,7 @@ def random_linear(book, rows: int, width: int, seed: int = 0) -> QuantizedLinear
     rng = np.random.default_rng(seed)
     blocks = rows * -(-width // 24)
     codes = rng.integers(0, count_of(book), blocks, dtype=np.uint64)
-    if not isinstance(book, Tapered | Ball):
+    if not isinstance(book, Tapered | Interlocked | Ball):
         codes |= rng.integers(0, 1 << book.gain_bits, blocks, dtype=np.uint64) << np.uint64(book._shape_bits)
     codes[:2] = [0, codes.max()]
     scale = rng.uniform(0.01, 0.1, rows).astype(np.float16)
