@@ -4,9 +4,9 @@
     codebooks        shell  interlocked  tapered, interlocked, shape-gain, ball   interlocked  two-stage
 
 All have blocks of 24.  Of several codes at one rate the first listed is the default; at 2 bits interlocked has a little
-less error than tapered and takes a multiple of its time to encode (benchmarks/results/rd.md).  Up to 2.5 bits a code is
-one lattice point; beyond, a second code takes what the first one leaves, divided by a scale, and the two words lie end
-to end in 72, 84 or 96 bits (codes.py).
+less error than tapered on Gaussian blocks (benchmarks/results/rd.md), takes longer to encode, and is no better in the
+whole model (benchmarks/results/llm_arms).  Up to 2.5 bits a code is one lattice point; beyond, a second code takes what
+the first one leaves, divided by a scale, and the two words lie end to end in 72, 84 or 96 bits (codes.py).
 
 A file describes its codebooks by `spec()`, and `from_spec` makes them anew: these codes and no others, whatever a file
 says, so that a decoder's tables are bounded by those of the largest shell cap.

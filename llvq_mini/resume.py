@@ -51,6 +51,7 @@ _VERSION = 1
 _IRRELEVANT = {
     "__init__",
     "allocate",
+    "arguments",
     "arms",
     "bench",
     "cached",
