@@ -111,12 +111,12 @@ def table(results: Sequence[Result], reference: str) -> list[str]:
     """One line an arm, best first: bits, windows, excess, KL, agreement, and the paired difference to the reference."""
     by_name = {result["arm"]: result for result in results}
     lines = [
-        f"{'arm':14s} {'bits':>5s} {'n':>2s} {'excess':>7s} {'95 % interval':>16s} {'KL':>6s} {'top-1':>6s}"
+        f"{'arm':20s} {'bits':>5s} {'n':>2s} {'excess':>7s} {'95 % interval':>16s} {'KL':>6s} {'top-1':>6s}"
         f"  minus {reference}"
     ]
     for result in sorted(results, key=lambda item: item["excess"]):
         several = len(result["windows"]) > 1
-        line = f"{result['arm']:14s} {result['bits_per_weight']:5.3f} {len(result['windows']):2d} "
+        line = f"{result['arm']:20s} {result['bits_per_weight']:5.3f} {len(result['windows']):2d} "
         line += f"{result['excess']:7.3f} "
         line += "[{1:.3f}, {2:.3f}]".format(*interval(result)).rjust(16) if several else " " * 16
         line += f" {result['kl']:6.3f} {result['top1_agreement']:6.1%}"

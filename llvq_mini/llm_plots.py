@@ -29,6 +29,7 @@ _METHODS: dict[str, tuple[str, str, str, Any]] = {
     "gptq": ("GPTQ, groups of 64", "red", "v", "--"),
     "gptq-sink": ("GPTQ, knowing the sink", "red", "^", ":"),
     "hqq": ("HQQ, groups of 64", "purple", "P", "-."),
+    "llmcompressor-gptq": ("GPTQ of llmcompressor", "purple", "h", ""),
     "residual": ("residual k-means", "purple", "X", ""),
     "e8p": ("E8P, same feedback", "orange", "D", "--"),
     "trellis12": ("trellis L = 12, same feedback", "green", "<", "--"),
@@ -42,13 +43,20 @@ _METHODS: dict[str, tuple[str, str, str, Any]] = {
 _STEPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     ("rotation", (("no-rotation", "none"), ("both-rotations", "inputs and outputs"))),
     ("feedback", (("no-feedback", "none"), ("two-sided", "between rows, too"))),
-    ("spherical", (("spherical", "block norms kept"),)),
+    ("spherical", (
+        ("norms-kept", "norms of blocks kept"),
+        ("spherical", "kept and refitted"),
+        ("spherical-gain-1", "one gain bit"),
+        ("spherical-gain-2", "two gain bits"),
+    )),
     ("gain", (
         ("gain-0", "no gain bit"),
         ("gain-1", "one gain bit"),
         ("gain-2", "two gain bits"),
+        ("norm-gain", "one gain bit, of the norm"),
         ("interlocked", "interlocked spheres"),
     )),
+    ("order", (("act-order", "by the diagonal"), ("greedy-order", "as feedback prefers"))),
     ("row scales", (("no-refit", "not refitted"),)),
     ("statistics", (
         ("plain", "first position not weighted"),
@@ -176,16 +184,18 @@ def change_rows(arms: dict[str, Result], reference: str) -> list[tuple[str, str,
     rest = [name for name in arms if name not in listed and name != reference and not is_method(name)]
     known += [("other", name, str(arms[name].get("text", name))) for name in rest]
     return [
-        (step, text + _short(arms[name], arms[reference]), paired(arms[name], arms[reference]))
+        (step, text + _unlike(arms[name], arms[reference]), paired(arms[name], arms[reference]))
         for step, name, text in known
         if name in arms
     ]
 
 
-def _short(result: Result, reference: Result) -> str:
-    """The number of windows, if they are fewer than the reference's."""
-    count = len(result["windows"])
-    return f" ({count} windows)" if count < len(reference["windows"]) else ""
+def _unlike(result: Result, reference: Result) -> str:
+    """What else sets an arm apart from the reference: a rate that is not about the same, fewer windows."""
+    bits, count = result["bits_per_weight"], len(result["windows"])
+    notes = [f"{bits:.2f} bits"] if abs(bits - reference["bits_per_weight"]) > 0.03 else []
+    notes += [f"{count} windows"] if count < len(reference["windows"]) else []
+    return f" ({', '.join(notes)})" if notes else ""
 
 
 def changes(arms: dict[str, Result], reference: str) -> Figure:

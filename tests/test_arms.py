@@ -90,6 +90,7 @@ def test_nominal_bits():
 
 def test_methods_and_changes():
     chosen = {name for name in SOME if llm_plots.is_method(name)}
+    assert not llm_plots.is_method("spherical-gain-2") and not llm_plots.is_method("damping-0.1")
     assert chosen == {"leech-2", "gptq-2-sink", "gptq-3-sink", "hqq-2.5-own", "bits-1.5"}
 
 
@@ -138,8 +139,11 @@ def test_changes_are_drawn_with_their_intervals():
     markers = [container.lines[0].get_marker() for container in fig.axes[0].containers]
     assert markers == [">", "o", "<", ">"]
     assert fig.axes[0].texts[0].get_text() == "+0.035" and plots.show(fig, "dots").svg
-    fewer = {**SOME, "no-refit": {**SOME["no-refit"], "windows": SOME["no-refit"]["windows"][:3]}}
-    assert "not refitted (3 windows)" in [text for _, text, _ in llm_plots.change_rows(fewer, "leech-2")]
+    fewer = {**SOME["no-refit"], "windows": SOME["no-refit"]["windows"][:3], "bits_per_weight": 2.69}
+    fewer = {**SOME, "no-refit": fewer}
+    assert "not refitted (2.69 bits, 3 windows)" in [
+        text for _, text, _ in llm_plots.change_rows(fewer, "leech-2")
+    ]
     with pytest.raises(ValueError, match="must hold a change"):
         llm_plots.changes({"leech-2": REFERENCE}, "leech-2")
 
