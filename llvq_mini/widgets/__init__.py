@@ -1,18 +1,20 @@
 """Interactive figures: one JavaScript module each, live in Jupyter, kernel-free on a page of the book.
 
     DistortionBitrate    measured distortion of the codes against their rate, with the limits
-    ShapeGainSplit       a fixed budget divided between direction and length
+    GolayPlayground      24 bits to flip, the nearest code words, the sextet of a tie
     PlaneCodes           Z^2, the hexagonal lattice and a trellis at equal bits: a point to drag, its cell, its error
+    ShapeGainSplit       a fixed budget divided between direction and length
 
 A widget is three files: NAME.js, an ES module that ends with ``export default { render };`` (the form that
 anywidget loads), NAME.css, and NAME.py, which gives it its data and a static picture. `_base.Widget` puts the shared
 helpers before them and shows the module through anywidget in a notebook, and as plain HTML for the loader in
 book/_static/llvq/ when the book is built. Nothing here imports anywidget before a widget is shown. Tests:
-tests/test_widgets.py, tests/browser/test_widget*.py.
+tests/test_widgets*.py, tests/browser/test_widget*.py.
 """
 
 from llvq_mini.widgets.distortion_bitrate import DistortionBitrate
+from llvq_mini.widgets.golay_playground import GolayPlayground
 from llvq_mini.widgets.plane_codes import PlaneCodes
 from llvq_mini.widgets.shape_gain import ShapeGainSplit
 
-__all__ = ["DistortionBitrate", "PlaneCodes", "ShapeGainSplit"]
+__all__ = ["DistortionBitrate", "GolayPlayground", "PlaneCodes", "ShapeGainSplit"]

@@ -86,3 +86,40 @@ const setter = (model) => (name, value) => {
 };
 const decibel = (ratio) => 10 * Math.log10(ratio);
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
+
+/** Number of ones of an integer of up to 31 bits. */
+function weight(word) {
+  let n = 0;
+  for (let rest = word; rest; rest &= rest - 1) n++;
+  return n;
+}
+
+/** The 4096 Golay words in the order of their numbers x<<8 | a<<4 | b; bit i is coordinate i (llvq_mini/golay.py). */
+function golayWords(hamming, inverted) {
+  return Array.from({ length: 4096 }, (_, n) => {
+    const [a, b] = [(n >> 4) & 15, n & 15];
+    return (hamming[a] | (hamming[b] << 8) | (hamming[a ^ b] << 16)) ^ (inverted[n >> 8] * 0x10101);
+  });
+}
+
+const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+
+/** Toggle buttons, one of them in the tab order: arrow keys go from i to step(i, dx, dy); a click or Space calls flip(i). */
+function toggleGrid(box, count, step, flip) {
+  const buttons = Array.from({ length: count }, (_, i) => html("button", { type: "button", tabindex: i ? -1 : 0 }, box));
+  const enter = (i) => buttons.forEach((button, k) => (button.tabIndex = k === i ? 0 : -1));
+  buttons.forEach((button, i) => {
+    button.addEventListener("focus", () => enter(i));
+    button.addEventListener("click", () => {
+      enter(i); // Safari does not focus a button that is clicked
+      flip(i);
+    });
+  });
+  box.addEventListener("keydown", (event) => {
+    const i = buttons.indexOf(event.target);
+    if (i < 0 || !(event.key in ARROWS)) return;
+    buttons[step(i, ...ARROWS[event.key])].focus();
+    event.preventDefault();
+  });
+  return buttons;
+}

@@ -97,3 +97,32 @@ def visit(browser: Any, html: Path) -> Iterator[Callable[..., Visit]]:
     yield open_page
     for context in contexts:
         context.close()
+
+
+MOUNT = """async ([source, state]) => {
+    const module = await import("data:text/javascript," + encodeURIComponent(source));
+    window.calls = {};
+    window.model = {
+        get: (key) => state[key], save_changes: () => {},
+        set: (key, value) => { state[key] = value; (calls["change:" + key] || (() => {}))(); },
+        on: (event, callback) => (calls[event] = callback),
+        off: (event) => delete calls[event],
+    };
+    document.body.replaceChildren();
+    window.leave = module.default.render({ model: window.model, el: document.body });
+}"""
+
+
+@pytest.fixture
+def mount(visit: Callable[..., Visit]) -> Callable[[Any], Any]:
+    """mount(widget): a page with nothing but that widget, rendered as anywidget does it, as an ES module.
+
+    window.model is its model, calls holds the model's listeners, and leave() undoes the rendering.
+    """
+
+    def render(widget: Any) -> Any:
+        page = visit("book/references.html").page
+        page.evaluate(MOUNT, [widget.module(), widget.state])
+        return page
+
+    return render

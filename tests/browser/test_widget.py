@@ -210,25 +210,10 @@ def test_limits_are_those_of_the_file(visit: Any, explorer: DistortionBitrate) -
     assert floor is None or f"{floor:.5f}" in text
 
 
-def test_the_module_as_anywidget_loads_it(visit: Any, explorer: DistortionBitrate) -> None:
+def test_the_module_as_anywidget_loads_it(mount: Any) -> None:
     """Imported as an ES module, with Python changing the rate: the form that Jupyter and Colab use."""
-    page = visit("book/references.html").page
-    page.evaluate(
-        """async ([source, state]) => {
-            const module = await import("data:text/javascript," + encodeURIComponent(source));
-            const calls = {};
-            window.model = {
-                get: (key) => state[key], save_changes: () => {},
-                set: (key, value) => { state[key] = value; calls["change:" + key](); },
-                on: (event, callback) => (calls[event] = callback),
-                off: (event) => delete calls[event],
-            };
-            document.body.replaceChildren();
-            window.leave = module.default.render({ model: window.model, el: document.body });
-            window.calls = calls;
-        }""",
-        [explorer.module(), {**explorer.state, "view": "gap"}],
-    )
+    explorer = DistortionBitrate(DATA, view="gap")
+    page = mount(explorer)
     check(page, expected(explorer, 2.0))
     page.evaluate("model.set('rate', 1.25)")
     check(page, expected(explorer, 1.25))

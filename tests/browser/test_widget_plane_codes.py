@@ -49,26 +49,6 @@ def choose(page: Any, key: str) -> None:
     page.locator(".llvq-pc").get_by_role("radio", name=plane_codes.LABELS[key]).check()
 
 
-def mount(page: Any) -> None:
-    """Render the module alone, as anywidget does; window.model is its model."""
-    widget = PlaneCodes()
-    page.evaluate(
-        """async ([source, state]) => {
-            const module = await import("data:text/javascript," + encodeURIComponent(source));
-            const calls = {};
-            window.model = {
-                get: (key) => state[key], save_changes: () => {},
-                set: (key, value) => { state[key] = value; calls["change:" + key](); },
-                on: (event, callback) => (calls[event] = callback),
-                off: (event) => delete calls[event],
-            };
-            document.body.replaceChildren();
-            module.default.render({ model: window.model, el: document.body });
-        }""",
-        [widget.module(), widget.state],
-    )
-
-
 SHOW = """([key, seed, points]) => {
     model.set("code", key);
     model.set("seed", seed);
@@ -79,10 +59,9 @@ SHOW = """([key, seed, points]) => {
 }"""
 
 
-def test_javascript_equals_python(visit: Any) -> None:
+def test_javascript_equals_python(mount: Any) -> None:
     """Shared vectors, for each code and three draws of neighbors: 60 points, and all cells of the window."""
-    page = visit("book/references.html").page
-    mount(page)
+    page = mount(PlaneCodes())
     rng = np.random.default_rng(11)
     for key, seed in [("Z2", 1), ("A2", 1), ("pair", 1), ("trellis", 1), ("trellis", 2), ("trellis", 77)]:
         points = np.round(rng.uniform(-2, 2, (60, 2)), 3).tolist()
@@ -117,10 +96,9 @@ def cells_in_window(code: plane_codes.Code) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("key", list(plane_codes.LABELS))
-def test_random_points_are_the_same(visit: Any, key: str) -> None:
+def test_random_points_are_the_same(mount: Any, key: str) -> None:
     """The button's mean and standard error, in two steps of 200, are Python's."""
-    page = visit("book/references.html").page
-    mount(page)
+    page = mount(PlaneCodes())
     page.evaluate(
         "(key) => { model.set('code', key); model.set('drops', 200); model.set('drops', 400); }", key
     )
