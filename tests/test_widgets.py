@@ -18,6 +18,7 @@ from llvq_mini.widgets import (
     DistortionBitrate,
     GolayPlayground,
     PlaneCodes,
+    PointIndex,
     ShapeGainSplit,
     _looks,
     plane_codes,
@@ -28,7 +29,7 @@ from llvq_mini.widgets.distortion_bitrate import SOURCES, gap_db
 
 WIDGETS = Path(__file__).resolve().parents[1] / "llvq_mini" / "widgets"
 MEASURED: tuple[type[Widget], ...] = (DistortionBitrate, ShapeGainSplit)  # these show a file of the benchmark
-ALL = (*MEASURED, GolayPlayground, PlaneCodes)
+ALL = (*MEASURED, GolayPlayground, PlaneCodes, PointIndex)
 
 
 def point(family: str, name: str, rate: float, mse: float, **more: Any) -> dict[str, Any]:

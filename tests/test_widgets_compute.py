@@ -1,32 +1,28 @@
-"""The widgets that compute in the page: their Python against the library, and their JavaScript against both in Node.
+"""The widgets that compute in the page: their Python against the library, and their JavaScript against both.
 
-Without Node the tests that run JavaScript are skipped with a reason; where CI is set they fail instead.
+JavaScript runs in the Node that the Playwright package brings; no browser is needed.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import playwright
 import pytest
 
-from llvq_mini import golay
-from llvq_mini.widgets import GolayPlayground, golay_playground
+from llvq_mini import golay, index, leech, shells
+from llvq_mini._index_tables import KINDS, tables
+from llvq_mini.widgets import GolayPlayground, PointIndex, golay_playground, point_index
 from llvq_mini.widgets._base import Widget
 
 
 def javascript(widget: Widget, body: str, given: Any) -> Any:
     """What `body`, the body of a function of `state` and `given`, returns behind the module of the widget."""
-    node = shutil.which("node")
-    if node is None:
-        reason = "no Node found; install it (Debian: apt-get install nodejs)"
-        if os.environ.get("CI"):
-            pytest.fail(reason, pytrace=False)
-        pytest.skip(reason)
+    node = Path(playwright.__file__).parent / "driver" / "node"
     call = f"((state, given) => {{ {body} }})({json.dumps(widget.state)}, {json.dumps(given)})"
     script = f"{widget.module()}\nconsole.log(JSON.stringify({call}));\n"
     done = subprocess.run(
@@ -111,3 +107,108 @@ def test_playground_starts_with_an_octad_and_two_errors() -> None:
     for word in (-1, 1 << 24):
         with pytest.raises(ValueError, match="Argument 'word' must be in"):
             GolayPlayground(word)
+
+
+# ---- index and point ----
+
+
+def edge_indices() -> list[int]:
+    """First and last index of every row, which are also those of every shell."""
+    first = tables(point_index.CAP).first.tolist()
+    return sorted({0, *first, *(f - 1 for f in first[1:]), index.size(point_index.CAP) - 1})
+
+
+def indices() -> list[int]:
+    """All edges, and 1,500 random ones, two thirds of them spread over the inner shells."""
+    rng = np.random.default_rng(13)
+    sizes = [index.size(m) for m in range(2, 14)]
+    inner = [int(rng.integers(0, size)) for size in sizes for _ in range(1000 // len(sizes) + 1)]
+    return [*edge_indices(), *inner, *rng.integers(0, sizes[-1], 500).tolist()]
+
+
+def no_points() -> list[list[int]]:
+    """Points with small damage: one coordinate moved by 1, 2 or 4, two swapped; and points beyond the ball."""
+    rng = np.random.default_rng(14)
+    points = index.decode(rng.integers(0, index.size(13), 400), 13).astype(int)
+    for k, point in enumerate(points):
+        point[rng.integers(24)] += (1, -1, 2, -2, 4, -4, 8)[k % 7]
+    swapped = index.decode(rng.integers(0, index.size(5), 200), 5).astype(int)
+    swapped[:, [0, 12]] = swapped[:, [12, 0]]
+    return [*points.tolist(), *swapped.tolist(), [8, *[0] * 22, 8], [16, *[0] * 23], [-99] * 24]
+
+
+def test_index_in_javascript() -> None:
+    """Both ways, on every edge and more than 1,000 random indices: points, parts, class; and back to the index."""
+    codes = indices()
+    assert len(codes) > 2000
+    body = """
+        const t = unfold(state.tables);
+        return given.map((code) => {
+            const found = decodeIndex(t, BigInt(code));
+            const kind = classOf(found.point);
+            return [found.point, String(encodePoint(t, found.point)), kind.parts, String(kind.count),
+                    [found.kind, found.first, found.number, found.position, found.words, found.bits, found.signs,
+                     found.rank, found.shapes].map(String)];
+        });
+    """
+    rows = javascript(PointIndex(), body, codes)
+    points = index.decode(np.array(codes), 13).tolist()
+    for code, point, (shown, back, multiset, members, found) in zip(codes, points, rows, strict=True):
+        assert shown == point and int(back) == code
+        assert [int(part) for part in found] == list(point_index.parts(code)[1:])
+        values = [value for value, times in multiset for _ in range(times)]
+        leader = point_index.leader(point)
+        assert (tuple(values), int(members)) == (leader.values, leader.cardinality)
+
+
+def test_rules_in_javascript() -> None:
+    """On points and on what is none: the four rules are Python's, and together they are membership."""
+    vectors = [*no_points(), *index.decode(np.array(indices()[::20]), 13).tolist()]
+    found = javascript(
+        PointIndex(), "const t = unfold(state.tables); return given.map((v) => rules(t, v));", vectors
+    )
+    assert found == [point_index.rules(v) for v in vectors]
+    inside = [all(held) for held in found]
+    norms = np.array([sum(c * c for c in v) for v in vectors])
+    assert inside == (leech.contains(np.array(vectors)) & (norms <= 16 * 13)).tolist()
+    assert {tuple(held) for held in found} >= {
+        (True, True, True, True),
+        (False, None, None, True),
+        (True, False, True, True),
+        (True, True, False, True),
+        (True, True, True, False),
+    }
+
+
+def test_parts_make_the_index() -> None:
+    """The formula of the essay gives the index back; shell and word are those of the point."""
+    for code in indices()[::7]:
+        p = point_index.parts(code)
+        assert p.first + ((p.position << p.bits) + p.signs) * p.shapes + p.rank == code
+        assert p.position < p.words and p.rank < p.shapes and p.signs < 1 << p.bits
+        point = index.decode(np.array([code]), 13)
+        assert leech.shell(point)[0] == p.shell
+        e = point[0].astype(int) & 1
+        assert golay.number(golay.from_bits((point[0] - e) >> 1 & 1)) == p.number
+
+
+def test_the_page_gets_small_tables() -> None:
+    """A sixth of what index.py decodes with; every class of the ball is found by its leader."""
+    assert point_index.page_bytes() < 20_000
+    for m in (0, 2, 5, 9):
+        for leader in shells.classes(m):
+            assert sum(v * v for v in leader.values) == 16 * m
+    assert point_index.leader([4, -4, *[0] * 22]).cardinality == 1104
+
+
+def test_static_picture_of_an_index() -> None:
+    """Coordinates, bits and parts; the repr has the index; an index out of range is refused."""
+    widget = PointIndex(196_560)
+    page = widget.static_html()
+    assert f"{196_560:048b}"[-8:] in page and "Index 196,560" in page
+    p = point_index.parts(196_560)
+    assert f"{p.rank:,}" in page and (p.kind == 0 or " + ".join(map(str, KINDS[p.kind])) in page)
+    assert repr(widget) == "PointIndex(196560)" and "196,560" in page
+    for code in (-1, index.size(13)):
+        with pytest.raises(ValueError, match="Argument 'code' must be in"):
+            PointIndex(code)

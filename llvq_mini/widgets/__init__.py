@@ -3,6 +3,7 @@
     DistortionBitrate    measured distortion of the codes against their rate, with the limits
     GolayPlayground      24 bits to flip, the nearest code words, the sextet of a tie
     PlaneCodes           Z^2, the hexagonal lattice and a trellis at equal bits: a point to drag, its cell, its error
+    PointIndex           an index of the ball of 13 shells and its lattice point, each to be edited
     ShapeGainSplit       a fixed budget divided between direction and length
 
 A widget is three files: NAME.js, an ES module that ends with ``export default { render };`` (the form that
@@ -15,6 +16,7 @@ tests/test_widgets*.py, tests/browser/test_widget*.py.
 from llvq_mini.widgets.distortion_bitrate import DistortionBitrate
 from llvq_mini.widgets.golay_playground import GolayPlayground
 from llvq_mini.widgets.plane_codes import PlaneCodes
+from llvq_mini.widgets.point_index import PointIndex
 from llvq_mini.widgets.shape_gain import ShapeGainSplit
 
-__all__ = ["DistortionBitrate", "GolayPlayground", "PlaneCodes", "ShapeGainSplit"]
+__all__ = ["DistortionBitrate", "GolayPlayground", "PlaneCodes", "PointIndex", "ShapeGainSplit"]

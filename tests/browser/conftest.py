@@ -99,6 +99,23 @@ def visit(browser: Any, html: Path) -> Iterator[Callable[..., Visit]]:
         context.close()
 
 
+@pytest.fixture
+def violations() -> Callable[[Any], list[str]]:
+    """violations(page): the serious and critical findings of axe-core, one line each."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    def find(page: Any) -> list[str]:
+        found = Axe().run(page).response["violations"]
+        return [
+            f"{item['id']} ({item['impact']}): {node['target']} {node.get('failureSummary', '')[:300]}"
+            for item in found
+            if item["impact"] in ("serious", "critical")
+            for node in item["nodes"]
+        ]
+
+    return find
+
+
 MOUNT = """async ([source, state]) => {
     const module = await import("data:text/javascript," + encodeURIComponent(source));
     window.calls = {};

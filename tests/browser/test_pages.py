@@ -15,23 +15,10 @@ EXTRA = ["index.html", "search.html", "genindex.html"]
 pytestmark = pytest.mark.browser
 
 
-def violations(page: Any) -> list[str]:
-    """The serious and critical findings of axe-core, one line each."""
-    from axe_playwright_python.sync_playwright import Axe
-
-    found = Axe().run(page).response["violations"]
-    return [
-        f"{item['id']} ({item['impact']}): {node['target']} {node.get('failureSummary', '')[:300]}"
-        for item in found
-        if item["impact"] in ("serious", "critical")
-        for node in item["nodes"]
-    ]
-
-
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", PAGES + EXTRA)
-def test_page(visit: Any, name: str, scheme: str, width: int) -> None:
+def test_page(visit: Any, violations: Any, name: str, scheme: str, width: int) -> None:
     """No request leaves the disk, the console stays empty, nothing is too wide, axe-core is content."""
     seen = visit(name, scheme, width)
     assert seen.outside == []

@@ -63,8 +63,8 @@ def press(page: Any, name: str) -> None:
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
-def test_bits_by_keyboard(visit: Any, scheme: str, width: int) -> None:
-    """One bit is in the tab order; arrow keys move over the columns and stop at the rim; Space flips."""
+def test_bits_by_keyboard(visit: Any, violations: Any, scheme: str, width: int) -> None:
+    """One bit is in the tab order; arrow keys move and stop at the rim; Space flips; a sextet is accessible."""
     seen = visit(PAGE, scheme, width)
     page = seen.page
     start = golay_playground.START
@@ -79,6 +79,11 @@ def test_bits_by_keyboard(visit: Any, scheme: str, width: int) -> None:
     page.keyboard.press("Space")
     check(page, start ^ 1 ^ 1 << 9)
     assert status(page).startswith("Bit 9 is now one.")
+    for _ in range(2):
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("Space")
+    assert golay_playground.nearest(check(page))[0] == 4
+    assert violations(page) == []
     assert seen.outside == [] and seen.console == []
     assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
 
