@@ -75,9 +75,9 @@ def test_index_by_keyboard(visit: Any, violations: Any, scheme: str, width: int)
     check(page, int(field.input_value().replace(",", "")))
     page.get_by_label("Coordinate 7", exact=True).press("ArrowUp")
     assert status(page).startswith("No lattice point. One parity")
-    assert violations(page) == []
     assert seen.outside == [] and seen.console == []
     assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
+    assert violations(page) == []  # last, since axe-core makes requests of its own
 
 
 def test_coordinates_and_rules(mount: Any) -> None:
