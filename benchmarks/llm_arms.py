@@ -138,6 +138,7 @@ def blocks(
     unit: int = 1,
     turn: int = 0,
     order: Callable[[np.ndarray, int], np.ndarray] | None = None,
+    passes: int = 0,
 ) -> Callable[[Matrix], Quantized]:
     """An arm's method from a codebook and the steps around it; the codebook is made once, when it is first needed."""
     made: list[Any] = []
@@ -156,7 +157,7 @@ def blocks(
         metric = prepare_output(matrix.traces.metric(), unit=unit) if output else None
         prepared = prepare(statistics, seed, book.dim, damping, order)
         linear, report = quantize_linear(
-            weight, prepared, book, matrix.name, feedback=feedback, refit=refit, output=metric
+            weight, prepared, book, matrix.name, feedback=feedback, refit=refit, output=metric, passes=passes
         )
         dense = _dense(linear) if isinstance(book, Tiled) else linear.dequantize()
         if rotation == "none":
@@ -302,6 +303,8 @@ def ablation() -> list[Arm]:
         leech("damping-0.1", "damping 0.1 instead of 0.01", damping=0.1),
         leech("act-order", "blocks rounded by falling diagonal mass", order=by_diagonal),
         leech("greedy-order", "blocks rounded in the order that feedback prefers", order=greedy_order),
+        leech("descent-1", "a pass of coordinate descent after the sweep", passes=1),
+        leech("descent-3", "greedy order, then three passes", order=greedy_order, passes=3),
         leech("gain-0", "shells 2-13, no gain bit", lambda: ShapeGain(13, 0)),
         leech("gain-1", "shells 2-12, one gain bit", lambda: ShapeGain(12, 1)),
         leech("gain-2", "shells 2-11, two gain bits", lambda: ShapeGain(11, 2)),
@@ -321,6 +324,13 @@ def ablation() -> list[Arm]:
             for shell, bits in ((12, 1), (11, 2))
         ),
         leech("interlocked", "interlocked spheres, 48 bits", Interlocked),
+        leech(
+            "interlocked-descent",
+            "interlocked spheres, 48 bits, greedy order, a pass of descent",
+            Interlocked,
+            order=greedy_order,
+            passes=1,
+        ),
         leech("bits-1.5", "interlocked spheres, 36 bits", lambda: Interlocked(CAPS_BY_BITS[36])),
         leech("bits-2.5", "interlocked spheres, 60 bits", lambda: Interlocked(CAPS_BY_BITS[60])),
         Arm("mixed", "1.5, 2 or 2.5 bits by predicted loss, 2 on average", mixed(MIXED, 2.0), fisher=True),

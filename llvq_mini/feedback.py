@@ -218,7 +218,7 @@ def quantize_blocks(
             ]
             base, target = _targets(cells, weight, factors, output, error, carried)
             scales = np.concatenate([scale[r] for r, _ in cells])
-            fresh, rounded = _round(target, scales, codebook, pool)
+            fresh, rounded = round_blocks(target, scales, codebook, pool)
             if wave == 0:
                 codes = np.empty((rows, across, *fresh.shape[1:]), dtype=fresh.dtype)
             for (r, b), code, value, start in zip(
@@ -257,7 +257,7 @@ def _targets(
     return np.concatenate(bases), np.concatenate(targets)
 
 
-def _round(
+def round_blocks(
     target: np.ndarray, scale: np.ndarray, codebook: Codebook, pool: ThreadPoolExecutor
 ) -> tuple[np.ndarray, np.ndarray]:
     """Codes (n,) and values (n, dim) of blocks (n, dim), encoded in slabs on several threads."""

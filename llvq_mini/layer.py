@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import pack
+from .descent import descend
 from .errors import LLVQError
 from .feedback import (
     Factors,
@@ -236,18 +237,24 @@ def quantize_linear(
     feedback: bool = True,
     refit: bool = True,
     output: Output | None = None,
+    passes: int = 0,
 ) -> tuple[QuantizedLinear, LayerReport]:
     """Quantize one weight matrix (out, in) float32 with the Hessian of its inputs and, if given, the metric of its
     outputs.
 
     Raises LLVQError naming the tensor if it holds NaN or infinity, ValueError on a wrong width.
     `feedback=False` rounds every block on its own, `refit=False` keeps the first row scales, for comparison.
+    passes: of coordinate descent after the sweep (descent.py), for codebooks of single rows and without `output`.
     """
     started = time.perf_counter()
     width = prepared.rotation.width
     if weight.ndim != 2 or weight.shape[1] != width:
         raise ValueError(
             f"Argument 'weight' must have {width} columns, got shape {weight.shape}; pass the same layer"
+        )
+    if passes and output is not None:
+        raise ValueError(
+            "Argument 'passes' must be 0 with an output metric; coordinate descent knows inputs only"
         )
     if not np.isfinite(weight).all():
         raise LLVQError(f"The tensor '{name}' holds NaN or infinity; the checkpoint is damaged or diverged")
@@ -257,6 +264,9 @@ def quantize_linear(
     safe = np.where(start > 0, start, np.float32(1))
     below = output.factors if feedback and output is not None else None
     codes, quantized = sweep_blocks(rotated, prepared, codebook, safe, feedback, below)
+    if passes:
+        full = prepared.hessian + prepared.damping * np.eye(len(prepared.hessian))
+        codes, quantized = descend(rotated, codes, quantized, full, codebook, safe, passes)
     unit = quantized / safe[:, None]
     metric = None if output is None else output.metric
     best = _refitted_scale(rotated, unit, prepared.hessian, start, metric) if refit else start
