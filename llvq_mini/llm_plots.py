@@ -57,6 +57,11 @@ _STEPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         ("interlocked", "interlocked spheres"),
     )),
     ("order", (("act-order", "by the diagonal"), ("greedy-order", "as feedback prefers"))),
+    ("descent", (
+        ("descent-1", "a pass after the sweep"),
+        ("descent-3", "greedy order, three passes"),
+        ("interlocked-descent", "interlocked spheres, order, a pass"),
+    )),
     ("row scales", (("no-refit", "not refitted"),)),
     ("statistics", (
         ("plain", "first position not weighted"),
