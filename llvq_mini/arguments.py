@@ -101,6 +101,9 @@ def _quantize_options(one: argparse.ArgumentParser) -> None:
         "--sequential", action="store_true", help="Hessians from the quantized layers below, not the original"
     )
     one.add_argument(
+        "--passes", type=_at_least(0), default=1, help="of coordinate descent after the sweep over a matrix (1)"
+    )
+    one.add_argument(
         "--device", default="cpu", help="where to search: cpu, cuda or cuda:N; the bytes are the same (cpu)"
     )
     one.add_argument(

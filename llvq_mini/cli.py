@@ -49,7 +49,7 @@ def _quantize(arguments: argparse.Namespace) -> None:
     from .report import add_to_report, layer_table, provenance, read_report, summary_json, summary_lines
 
     chosen: dict[str, Any] = {
-        key: getattr(arguments, key) for key in ("bits", "codebook", "context", "seed", "sequential")
+        key: getattr(arguments, key) for key in ("bits", "codebook", "context", "seed", "sequential", "passes")
     }
     if arguments.windows is not None:
         chosen["windows"] = arguments.windows

@@ -176,12 +176,13 @@ def as_half(scale: np.ndarray, name: str) -> np.ndarray:
     return scale.astype(np.float16)
 
 
-def _path(feedback: bool, refit: bool, output: bool) -> str:
+def _path(feedback: bool, refit: bool, output: bool, passes: int) -> str:
     """The steps between rotation and bytes that were taken, in words."""
     both = "block feedback over columns and rows" if output else "block feedback"
-    return ", ".join(
-        ["input rotation", both if feedback else "no feedback", "refit" if refit else "scales not refitted"]
-    )
+    steps = ["input rotation", both if feedback else "no feedback"]
+    if passes:
+        steps.append(f"{passes} of coordinate descent")
+    return ", ".join([*steps, "refit" if refit else "scales not refitted"])
 
 
 def _refitted_scale(
@@ -290,7 +291,7 @@ def quantize_linear(
         sqnr_db=float(-10 * np.log10(max(mse, 1e-300))),
         damping=prepared.damping,
         condition=prepared.factors.condition,
-        path=_path(feedback, refit, output is not None),
+        path=_path(feedback, refit, output is not None, passes),
         seconds=time.perf_counter() - started,
     )
     return layer, report

@@ -14,7 +14,7 @@ Memory, in bytes, with T tokens a window, w windows in flight, n the width of an
 Time, with p threads, from unit costs that `measure_costs` takes on the machine at hand in seconds:
     calibrate   tokens (2 parameters + 2 T h a layer) float operations + tokens n^2 an input, over p threads
     prepare     n^3 an input, on one thread (bytes must not depend on p)
-    quantize    blocks to encode, over p threads + 7 rows n^2 float operations of products
+    quantize    (1 + d) blocks to encode, over p threads + (7 + 2 d) rows n^2 float operations, d passes of descent
     read        bytes of the checkpoint, read twice and hashed once
 
 What this file does not do: start anything. Tests: ``tests/test_plan.py``; figures for 8 and 70 billion parameters:
@@ -219,8 +219,8 @@ def time_model(
         prepared += sum(n**3 for n in widths.values()) * costs.cube
         for module in linears_of(layer).values():
             rows, columns = module.weight.shape
-            blocks += rows * -(-columns // dim) * costs.block
-            products += 7 * rows * columns**2 * costs.flop
+            blocks += (1 + settings.passes) * rows * -(-columns // dim) * costs.block
+            products += (7 + 2 * settings.passes) * rows * columns**2 * costs.flop
     stages = {
         "read": 2 * checkpoint_bytes * costs.byte,
         "calibrate": calibrate / threads,

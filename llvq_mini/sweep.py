@@ -42,7 +42,8 @@ that it was told of is on the disk by then."""
 class Settings:
     """What determines the bytes of the output, besides the model and the text.
 
-    bits, codebook: a rate and a name of rates.CODEBOOKS; None is the default at this rate.
+    bits, codebook: a rate and a name of rates.CODEBOOKS; None is the default at this rate. passes: of coordinate
+    descent after the sweep over a matrix (descent.py).
     """
 
     bits: float = 2.0
@@ -53,8 +54,11 @@ class Settings:
     damping: float = DAMPING
     sink_weight: float = SINK_WEIGHT
     sequential: bool = False
+    passes: int = 1
 
     def __post_init__(self) -> None:
+        if self.passes < 0:
+            raise ValueError(f"Argument 'passes' must not be negative, got {self.passes}; 0 is for none")
         if self.codebook is None:
             object.__setattr__(self, "codebook", rates.default(self.bits))
 
@@ -91,7 +95,7 @@ def quantize_units(
             for short in shorts:
                 name = f"{prefix}.{short}"
                 weight = modules[short].weight.numpy()
-                yield name, *quantize_linear(weight, prepared, book, name)
+                yield name, *quantize_linear(weight, prepared, book, name, passes=settings.passes)
 
 
 class Clock:

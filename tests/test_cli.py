@@ -84,7 +84,7 @@ def test_generate_and_inspect(place, here):
     assert here("generate", "model", *asked, cwd=folder)[0] == 0
     code, stdout, _ = here("inspect", "out", cwd=folder)
     assert code == 0 and "match their checksums" in stdout and "q_proj" in stdout
-    assert "condition" in stdout and "input rotation, block feedback, refit" in stdout
+    assert "condition" in stdout and "input rotation, block feedback, 1 of coordinate descent, refit" in stdout
 
 
 def test_export_and_card(place, here):

@@ -177,6 +177,8 @@ def test_the_report_names_the_path_and_the_condition():
     bare = quantize_linear(weight, prepared, ScalarBlock(), feedback=False, refit=False)[1]
     both = quantize_linear(weight, prepared, ScalarBlock(), output=prepare_output(random_hessian(24, 2)))[1]
     assert plain.path == "input rotation, block feedback, refit"
+    descended = quantize_linear(weight, prepared, ScalarBlock(), passes=2)[1]
+    assert descended.path == "input rotation, block feedback, 2 of coordinate descent, refit"
     assert bare.path == "input rotation, no feedback, scales not refitted"
     assert both.path == "input rotation, block feedback over columns and rows, refit"
     damped_hessian = prepared.hessian + prepared.damping * np.eye(48)

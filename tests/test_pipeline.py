@@ -210,6 +210,15 @@ def test_sources_that_cannot_be_used(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_pass_of_descent_is_made_and_lowers_the_proxy(tmp_path):
+    source = tiny_llama(tmp_path / "model")
+    without = run(source, tmp_path / "without", replace(SMALL, passes=0)).report
+    default = run(source, tmp_path / "default").report
+    assert default["settings"]["passes"] == 1 and default["proxy_error_mean"] < without["proxy_error_mean"]
+    with pytest.raises(ValueError, match="'passes' must not be negative"):
+        replace(SMALL, passes=-1)
+
+
 def test_bad_settings(tmp_path):
     source = tiny_llama(tmp_path / "model")
     for settings, match in [

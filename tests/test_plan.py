@@ -72,8 +72,10 @@ def test_eight_billion_parameters_are_planned_without_their_memory():
     assert memory["peak"] == 10**8 + memory["states"] + work
     seconds = plan.time_model(model, settings, COSTS, 16 * 10**9)
     blocks = 32 * ((4096 + 1024 + 1024 + 4096 + 2 * 14336) * 171 + 4096 * 598)
-    products = 7 * 32 * ((2 * 4096 + 2 * 1024 + 2 * 14336) * 4096**2 + 4096 * 14336**2) * 1e-11
-    assert seconds["quantize"] == pytest.approx(blocks * 1e-5 / 2 + products)
+    products = 9 * 32 * ((2 * 4096 + 2 * 1024 + 2 * 14336) * 4096**2 + 4096 * 14336**2) * 1e-11
+    assert seconds["quantize"] == pytest.approx(2 * blocks * 1e-5 / 2 + products)
+    once = plan.time_model(model, replace(settings, passes=0), COSTS, 16 * 10**9)
+    assert once["quantize"] == pytest.approx(blocks * 1e-5 / 2 + products * 7 / 9)
     assert seconds["prepare"] == pytest.approx(32 * (3 * 4096**3 + 14336**3) * 1e-10)
     twice = plan.time_model(model, replace(settings, sequential=True), COSTS, 16 * 10**9)
     assert twice["calibrate"] > seconds["calibrate"] and twice["quantize"] == seconds["quantize"]
