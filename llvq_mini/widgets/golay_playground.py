@@ -102,10 +102,12 @@ def _svg(word: int, own: int) -> str:
         x, y = 54 * column + 9 * octad + 3, 54 * row + 3
         on, differs = word >> i & 1, (word ^ own) >> i & 1
         look = f"{_COLORS[octad]} {'on' if on else 'off'}{' ring' if differs else ''}"
-        inside = ' class="in"' if on else ""
+        inside = " in" if on else ""
         parts.append(f'<rect class="{look}" x="{x}" y="{y}" width="48" height="48" rx="8"/>')
-        parts.append(f'<text{inside} x="{x + 6}" y="{y + 15}">{i}</text>')
-        parts.append(f'<text{inside} x="{x + 24}" y="{y + 34}" text-anchor="middle">{on}</text>')
+        parts.append(f'<text class="at{inside}" x="{x + 5}" y="{y + 13}">{i}</text>')
+        parts.append(
+            f'<text class="value{inside}" x="{x + 24}" y="{y + 33}" text-anchor="middle">{on}</text>'
+        )
     differing = [i for i in range(24) if (word ^ own) >> i & 1]
     told = f"decoding flips {', '.join(map(str, differing))}" if differing else "it is a code word"
     label = f"24 bits in six columns of four, numbered downwards; {told}."

@@ -187,11 +187,13 @@ def _svg(point: list[int]) -> str:
         column, row, octad = i >> 2, i & 3, i >> 3
         x, y = 54 * column + 9 * octad + 3, 54 * row + 3
         on = value - e >> 1 & 1
-        inside = ' class="in"' if on else ""
+        inside = " in" if on else ""
         look = f"f{octad} {'on' if on else 'off'}"
         cells.append(f'<rect class="{look}" x="{x}" y="{y}" width="48" height="48" rx="8"/>')
-        cells.append(f'<text{inside} x="{x + 6}" y="{y + 15}">{i}</text>')
+        cells.append(f'<text class="at{inside}" x="{x + 5}" y="{y + 13}">{i}</text>')
         shown = str(value).replace("-", "−")
-        cells.append(f'<text{inside} x="{x + 24}" y="{y + 34}" text-anchor="middle">{shown}</text>')
+        cells.append(
+            f'<text class="value{inside}" x="{x + 24}" y="{y + 33}" text-anchor="middle">{shown}</text>'
+        )
     label = f"24 coordinates in six columns of four, numbered downwards: {', '.join(map(str, point))}."
     return f'<svg viewBox="0 0 348 222" role="img" aria-label="{label}">{"".join(cells)}</svg>'
