@@ -4,7 +4,7 @@
     python benchmarks/llm_layers.py --arms leech-2 e8p-2 --work FOLDER
     python benchmarks/llm_layers.py --table
 
-For methods that take hours on a whole model: the long trellis of llm_arms.py, and glq, whose code runs in an
+For methods that take an hour or many on a whole model: the long trellis of llm_arms.py, and glq, which runs in an
 environment of its own (llm_libraries.py). Every linear of the layers is cut down to `rows` of its rows, at equal
 distances, and quantized under the statistics that all arms of llm_rivals.py share, FOLDER/calibration (made if they are
 not there; value projections know the sink). Two figures of each matrix, W^ = W + D:
@@ -178,17 +178,18 @@ def run(names: list[str], layers: list[int], rows: int, work: Path) -> dict[str,
         return [(sample(m, rows), len(m.weight)) for index in layers for m in bench.matrices(index)]
 
     mark = f"{'-'.join(map(str, layers))}-rows{rows}"
-    for name in names:
+    found: dict[str, Any] = {}
+    for name in (*OURS, *LIBRARIES):
         path = folder / f"{name}-{mark}.json"
-        if not path.exists():
+        if name in names and not path.exists():
             result = run_library(name, matrices(), work) if name in LIBRARIES else run_own(name, matrices())
             write_json(path, {"meta": provenance(), **result})
             print(f"{name} proxy {mean(result, 'proxy'):.5f} {result['cpu_seconds']:.0f} s", flush=True)
-    found = [(name, folder / f"{name}-{mark}.json") for name in (*OURS, *LIBRARIES)]
-    arms = {name: json.loads(path.read_text()) for name, path in found if path.exists()}
-    result = {"layers": layers, "rows": rows, "arms": arms}
-    write_json(RESULT, result)
-    return result
+        if path.exists():
+            found[name] = json.loads(path.read_text())
+    whole = {"layers": layers, "rows": rows, "arms": found}
+    write_json(RESULT, whole)
+    return whole
 
 
 def main() -> None:
