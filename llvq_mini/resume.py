@@ -63,6 +63,7 @@ _IRRELEVANT = {
     "files",
     "finetune",
     "hf",
+    "host",
     "llm_plots",
     "plan",
     "plots",

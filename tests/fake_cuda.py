@@ -10,9 +10,9 @@ from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import torch
-from host_machine import HostMachine, library
 
 from llvq_mini import gpu
+from llvq_mini.host import HostMachine, library
 
 LAUNCHED: list[str] = []
 """Names of the kernels launched since `install`."""

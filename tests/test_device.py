@@ -11,11 +11,11 @@ import pytest
 import torch
 from adversarial import blocks as adversarial_blocks
 from doubles import random_hessian, some_text, tiny_llama
-from host_machine import HostMachine, library
 
 from llvq_mini import cli, device, gpu, pipeline, search
 from llvq_mini.codebook import Ball, ShapeGain, SingleShell, Tapered
 from llvq_mini.errors import LLVQError
+from llvq_mini.host import HostMachine, library
 from llvq_mini.interlocked import Interlocked
 from llvq_mini.layer import prepare, quantize_linear
 

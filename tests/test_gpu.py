@@ -10,11 +10,11 @@ import fake_cuda
 import numpy as np
 import pytest
 import torch
-from host_machine import HostMachine, library
 from test_kernels import CODEBOOKS, random_layer
 
 from llvq_mini import gpu, search
 from llvq_mini.errors import LLVQError
+from llvq_mini.host import HostMachine, library
 
 ROOT = Path(__file__).parent.parent
 

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 from adversarial import blocks as adversarial_blocks
-from host_machine import HostMachine, library
 
 from llvq_mini import gain, golay, gpu, gpu_tables, index, pack, search
 from llvq_mini._index_tables import tables
 from llvq_mini.baselines.scalar import LloydMax
 from llvq_mini.codebook import Ball, ShapeGain, SingleShell, Tapered
 from llvq_mini.errors import LLVQError
+from llvq_mini.host import HostMachine, library
 from llvq_mini.layer import QuantizedLinear
 from llvq_mini.rotate import Rotation
 

@@ -12,11 +12,11 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from host_machine import HostMachine, build, library
 from nvrtc import compile_source
 from test_kernels import CODEBOOKS, valid_codes, values
 
 from llvq_mini import gpu, pack, search
+from llvq_mini.host import HostMachine, build, library
 from llvq_mini.rotate import Rotation
 
 FILES = sorted(set(gpu.FILES.values()))

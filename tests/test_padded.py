@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from host_machine import HostMachine, library
 from test_kernels import CODEBOOKS, in_rotated_coordinates, random_layer, valid_codes
 
 from llvq_mini import gpu, gpu_tables, index, pack, padded
 from llvq_mini._index_tables import tables
 from llvq_mini.codebook import ShapeGain, Tapered
+from llvq_mini.host import HostMachine, library
 from llvq_mini.layer import QuantizedLinear
 
 PADDED = [name for name, codebook in CODEBOOKS.items() if gpu_tables.has_padded_order(codebook)]

@@ -1,4 +1,11 @@
-"""A machine for llvq_mini.gpu that runs the CUDA sources on the CPU; kernels/host_shim.h says how."""
+"""A machine for gpu.py that runs the CUDA sources on the CPU: to read along, and to prove kernels without a GPU.
+
+    machine = HostMachine(library())
+    gpu.Matrix(layer, machine).matvec(x)          # arrays are NumPy's
+
+The sources are compiled by g++ with kernels/host_shim.h, which says what is imitated and what is not; a thread is a
+fiber, so results are exact and slow.  Tests: tests/test_kernels.py.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llvq_mini import gpu
+from llvq_mini.errors import LLVQError
 
 FLAGS = [
     "-std=c++17", "-O2", "-shared", "-fPIC", "-ffp-contract=off", "-U_FORTIFY_SOURCE",
@@ -24,11 +32,11 @@ ERRORS = {1: "some threads wait at a barrier that others never reach", 2: "wrote
 
 
 def build(folder: Path, sources: Path | None = None) -> ctypes.CDLL:
-    """Compile the kernels in `sources` (default: those of the library) for the CPU."""
+    """Compile the kernels in `sources` (default: those of the library) for the CPU; LLVQError without a compiler."""
     compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("c++")
     if not compiler:
-        raise FileNotFoundError(
-            "The kernel tests need a C++ compiler; install one (Debian: apt-get install g++)."
+        raise LLVQError(
+            "Running kernels on the CPU needs a C++ compiler; install one (Debian: apt-get install g++)."
         )
     library = folder / "libllvq_host.so"
     driver = (sources or gpu.sources()) / "host_driver.cpp"
