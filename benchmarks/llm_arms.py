@@ -136,7 +136,6 @@ def blocks(
     refit: bool = True,
     output: bool = False,
     unit: int = 1,
-    turn: int = 0,
     order: Callable[[np.ndarray, int], np.ndarray] | None = None,
     passes: int = 0,
 ) -> Callable[[Matrix], Quantized]:
@@ -146,16 +145,15 @@ def blocks(
     def run(matrix: Matrix) -> Quantized:
         book = made[0] if made else made.append(make()) or made[0]
         weight, statistics = matrix.weight, matrix.hessian(hessian)
-        seed = matrix.seed + turn
-        columns = Rotation(weight.shape[1], seed)
-        rows = Rotation(weight.shape[0], seed + OUTPUT_SEED)
+        columns = Rotation(weight.shape[1], matrix.seed)
+        rows = Rotation(weight.shape[0], matrix.seed + OUTPUT_SEED)
         if rotation == "none":  # the library's rotation takes back what is done here
             weight = columns.inverse(weight)
             statistics = columns.inverse(columns.inverse(statistics).T.copy())
         if rotation == "both":
             weight = rows.apply(weight.T.copy()).T.copy()
         metric = prepare_output(matrix.traces.metric(), unit=unit) if output else None
-        prepared = prepare(statistics, seed, book.dim, damping, order)
+        prepared = prepare(statistics, matrix.seed, book.dim, damping, order)
         linear, report = quantize_linear(
             weight, prepared, book, matrix.name, feedback=feedback, refit=refit, output=metric, passes=passes
         )
@@ -291,7 +289,6 @@ def ablation() -> list[Arm]:
         return Arm(name, text, alone(blocks(make, **options)), lambda: make().spec(), tune, fisher)
 
     return [
-        leech("another-seed", "other rotations of the same kind: how much chance there is", turn=1),
         leech("no-rotation", "no rotation", rotation="none"),
         leech("both-rotations", "input and output rotations", rotation="both"),
         leech("no-feedback", "every block rounded on its own", feedback=False),

@@ -100,8 +100,9 @@ class Bench:
         texts: tuple[str, str] | None = None,
         results: Path = RESULTS,
         say: Callable[[str], None] = print,
+        seed: int = 0,
     ) -> None:
-        self.work, self.results, self.say = work, results, say
+        self.work, self.results, self.say, self.seed = work, results, say, seed
         self.source = load_source(source)
         for parameter in self.source.model.parameters():
             parameter.requires_grad_(False)
@@ -210,7 +211,7 @@ class Bench:
         for short, module in linears_of(layer).items():
             leader = str(plain[f"{short}.leader"])
             name = f"{prefix}.{short}"
-            seed = int.from_bytes(hashlib.sha256(f"0:{prefix}.{leader}".encode()).digest()[:4], "little")
+            seed = int.from_bytes(hashlib.sha256(f"{self.seed}:{prefix}.{leader}".encode()).digest()[:4], "little")
             sides = [fisher.get(f"{short}.{side}") for side in ("inputs", "outputs")]
             known = [side.astype(np.float64) for side in sides if side is not None]
             statistics = plain[f"{leader}.plain"], plain[f"{leader}.first"]
@@ -222,17 +223,18 @@ class Bench:
         """Quantize, fine-tune if the arm says so, evaluate (on the `first` windows), write the result; the result if
         it is there.
         """
-        target = self.results / f"{arm.name}.json"
+        target = self.results / f"{self._key(arm)}.json"
         if target.exists():
             return json.loads(target.read_text())
         self.calibrate(arm.fisher)
-        folder = self.work / "arms" / arm.name
+        folder = self.work / "arms" / self._key(arm)
         folder.mkdir(parents=True, exist_ok=True)
         record = self._quantize(arm, folder)
         if arm.tune_steps:
             self._tune(arm, folder)
         windows = self._evaluate(arm, folder, self.held_out[:first])
-        result = {"meta": provenance(), "arm": arm.name, "text": arm.text, **record, **summary(windows)}
+        result = {"meta": provenance(), "arm": arm.name, "text": arm.text, "seed": self.seed}
+        result |= {**record, **summary(windows)}
         self.results.mkdir(parents=True, exist_ok=True)
         write_json(target, result)
         return result
@@ -335,4 +337,8 @@ class Bench:
 
     def clean(self, arm: Arm) -> None:
         """Delete an arm's dense weights; its result stays."""
-        shutil.rmtree(self.work / "arms" / arm.name, ignore_errors=True)
+        shutil.rmtree(self.work / "arms" / self._key(arm), ignore_errors=True)
+
+    def _key(self, arm: Arm) -> str:
+        """What an arm's files are called: its name, and the seed of the rotations unless it is 0."""
+        return f"{arm.name}-seed{self.seed}" if self.seed else arm.name

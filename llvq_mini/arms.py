@@ -108,19 +108,26 @@ def verdicts(arms: Iterable[Result], reference: Result) -> dict[str, list[tuple[
 
 
 def table(results: Sequence[Result], reference: str) -> list[str]:
-    """One line an arm, best first: bits, windows, excess, KL, agreement, and the paired difference to the reference."""
+    """One line an arm, best first: bits, windows, excess, KL, agreement, and the paired difference to the reference.
+
+    Behind +- stands half of a 95 % interval.
+    """
     by_name = {result["arm"]: result for result in results}
     lines = [
-        f"{'arm':20s} {'bits':>5s} {'n':>2s} {'excess':>7s} {'95 % interval':>16s} {'KL':>6s} {'top-1':>6s}"
-        f"  minus {reference}"
+        f"{'arm':19s}{'bits':>6s}{'n':>3s}{'excess':>7s} +-    {'KL':>7s}{'top-1':>7s}  minus {reference}"
     ]
     for result in sorted(results, key=lambda item: item["excess"]):
         several = len(result["windows"]) > 1
-        line = f"{result['arm']:20s} {result['bits_per_weight']:5.3f} {len(result['windows']):2d} "
-        line += f"{result['excess']:7.3f} "
-        line += "[{1:.3f}, {2:.3f}]".format(*interval(result)).rjust(16) if several else " " * 16
-        line += f" {result['kl']:6.3f} {result['top1_agreement']:6.1%}"
+        line = f"{result['arm']:19s}{result['bits_per_weight']:6.3f}{len(result['windows']):3d}{result['excess']:7.3f} "
+        line += _half(interval(result)) if several else " " * 5
+        line += f" {result['kl']:7.3f}{result['top1_agreement']:7.1%}"
         if reference in by_name and result["arm"] != reference and several:
-            line += "  {:+.3f} [{:+.3f}, {:+.3f}]".format(*paired(result, by_name[reference]))
+            difference = paired(result, by_name[reference])
+            line += f"  {difference[0]:+6.3f} {_half(difference)}"
         lines.append(line)
     return lines
+
+
+def _half(found: Interval) -> str:
+    """Half the width of an interval, five characters."""
+    return f"{(found[2] - found[1]) / 2:.3f}"
