@@ -35,6 +35,7 @@ def main(arms: list[Arm], reference: str, description: str, make: type[Bench] = 
     )
     parser.add_argument("--reference", default=reference, help=f"arm to compare with ({reference})")
     parser.add_argument("--keep", action="store_true", help="keep dense weights of finished arms")
+    parser.add_argument("--seed", type=int, default=0, help="of the rotations; others than 0 go to seeds/")
     parser.add_argument("--first", type=int, help="evaluate on the first windows only (16)")
     options = parser.parse_args()
     by_name = {arm.name: arm for arm in arms}
@@ -47,7 +48,8 @@ def main(arms: list[Arm], reference: str, description: str, make: type[Bench] = 
         return
     chosen = arms if "all" in options.arms else [by_name[name] for name in options.arms]
     if chosen and not options.table:
-        bench = make(options.work, say=lambda line: print(line, flush=True))
+        results = RESULTS / "seeds" if options.seed else RESULTS
+        bench = make(options.work, results=results, say=lambda line: print(line, flush=True), seed=options.seed)
         for arm in chosen:
             bench.run(arm, options.first)
             if not options.keep:

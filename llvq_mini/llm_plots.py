@@ -70,7 +70,6 @@ _STEPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         ("damping-0.1", "damping 0.1"),
     )),
     ("rates", (("mixed", "mixed by predicted loss"),)),
-    ("chance", (("another-seed", "other rotations"),)),
     ("fine-tuning", (("tuned", "scales, by distillation"),)),
 )  # fmt: skip
 """Steps of the method and the arms that change one of them, with what they change."""

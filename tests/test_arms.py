@@ -98,8 +98,8 @@ def test_table():
     lines = arms.table(list(SOME.values()), "leech-2")
     assert len(lines) == 1 + len(SOME) and lines[1].startswith("gptq-3-sink")
     tuned = next(line for line in lines if line.startswith("tuned"))
-    assert " 4   0.600   [0.481, 0.719]" in tuned and tuned.endswith("-0.200 [-0.226, -0.174]")
-    assert "minus" in lines[0] and "[" not in arms.table([result("one", (1.0,), base=(3.0,))], "one")[1]
+    assert "  4  0.600 0.119" in tuned and tuned.endswith("-0.200 0.026")
+    assert "minus" in lines[0] and len(arms.table([result("one", (1.0,), base=(3.0,))], "one")[1].split()) == 6
 
 
 def test_files(tmp_path):
