@@ -162,7 +162,7 @@ class LayerReport:
         return asdict(self)
 
 
-def initial_scale(rotated: np.ndarray, columns: int, name: str) -> np.ndarray:
+def _initial_scale(rotated: np.ndarray, columns: int, name: str) -> np.ndarray:
     """(rows,) float32 root mean square of each row, as fp16 will hold it."""
     rms = np.sqrt(np.einsum("ij,ij->i", rotated, rotated, dtype=np.float64) / columns)
     return as_half(rms, name).astype(np.float32)
@@ -209,6 +209,26 @@ def _refitted_scale(
     return np.where(usable & (best > 0), best, start)
 
 
+def rotated_rows(
+    weight: np.ndarray, prepared: Prepared, dim: int, name: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The weight (out, in), checked, as it is rounded: rotated and padded, its first row scales as fp16 holds them,
+    and these with 1 where a row is zero; all float32.
+
+    Raises LLVQError naming the tensor if it holds NaN or infinity, ValueError on a wrong width.
+    """
+    width = prepared.rotation.width
+    if weight.ndim != 2 or weight.shape[1] != width:
+        raise ValueError(
+            f"Argument 'weight' must have {width} columns, got shape {weight.shape}; pass the same layer"
+        )
+    if not np.isfinite(weight).all():
+        raise LLVQError(f"The tensor '{name}' holds NaN or infinity; the checkpoint is damaged or diverged")
+    rotated = pad_columns(prepared.rotation.apply(weight.astype(np.float32, copy=False)), dim)
+    start = _initial_scale(rotated, width, name)
+    return rotated, start, np.where(start > 0, start, np.float32(1))
+
+
 def sweep_blocks(
     rotated: np.ndarray,
     prepared: Prepared,
@@ -243,26 +263,17 @@ def quantize_linear(
     """Quantize one weight matrix (out, in) float32 with the Hessian of its inputs and, if given, the metric of its
     outputs.
 
-    Raises LLVQError naming the tensor if it holds NaN or infinity, ValueError on a wrong width.
+    Raises as `rotated_rows` does.
     `feedback=False` rounds every block on its own, `refit=False` keeps the first row scales, for comparison.
     passes: of coordinate descent after the sweep (descent.py), for codebooks of single rows and without `output`.
     """
     started = time.perf_counter()
-    width = prepared.rotation.width
-    if weight.ndim != 2 or weight.shape[1] != width:
-        raise ValueError(
-            f"Argument 'weight' must have {width} columns, got shape {weight.shape}; pass the same layer"
-        )
     if passes and output is not None:
         raise ValueError(
             "Argument 'passes' must be 0 with an output metric; coordinate descent knows inputs only"
         )
-    if not np.isfinite(weight).all():
-        raise LLVQError(f"The tensor '{name}' holds NaN or infinity; the checkpoint is damaged or diverged")
-    rows = len(weight)
-    rotated = pad_columns(prepared.rotation.apply(weight.astype(np.float32, copy=False)), codebook.dim)
-    start = initial_scale(rotated, width, name)
-    safe = np.where(start > 0, start, np.float32(1))
+    rotated, start, safe = rotated_rows(weight, prepared, codebook.dim, name)
+    rows, width = weight.shape
     below = output.factors if feedback and output is not None else None
     codes, quantized = sweep_blocks(rotated, prepared, codebook, safe, feedback, below)
     if passes:

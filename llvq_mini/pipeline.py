@@ -167,12 +167,17 @@ def require_replaceable(out: Path) -> None:
         )
 
 
-def _finished(out: Path, report: dict[str, Any], inputs: dict[str, Any]) -> Result:
-    if different := differences(report["inputs"], inputs):
+def require_same_inputs(out: Path, recorded: dict[str, Any], inputs: dict[str, Any]) -> None:
+    """LLVQError that names what differs unless a finished `out` was made with these inputs."""
+    if different := differences(recorded, inputs):
         raise LLVQError(
             f"The output '{out}' exists already, made with other inputs: {', '.join(different)}; remove it, choose "
             "another name or pass --force"
         )
+
+
+def _finished(out: Path, report: dict[str, Any], inputs: dict[str, Any]) -> Result:
+    require_same_inputs(out, report["inputs"], inputs)
     if (partial_folder(out) / "work.json").exists():
         discard(partial_folder(out))  # the process ended between the last rename and the clearing up
     return Result(out, report)

@@ -31,9 +31,7 @@ from numpy.typing import ArrayLike, NDArray
 from . import gain, index, search
 from .codebook import ShapeGain
 from .codes import check_blocks, check_codes
-from .errors import LLVQError
-from .feedback import pad_columns
-from .layer import Prepared, QuantizedLinear, as_half, initial_scale, packed_codes, sweep_blocks
+from .layer import Prepared, QuantizedLinear, as_half, packed_codes, rotated_rows, sweep_blocks
 
 RIDGE = 1e-3
 _ROUNDS = 20
@@ -164,14 +162,7 @@ def _sweep(
     weight: NDArray, prepared: Prepared, book: NormKept, name: str
 ) -> tuple[NDArray, NDArray, NDArray, NDArray]:
     """The rotated weight, the row scales in float32, codes and points of the sweep that keeps norms."""
-    width = prepared.rotation.width
-    if weight.ndim != 2 or weight.shape[1] != width:
-        raise ValueError(f"Argument 'weight' must have {width} columns, got shape {weight.shape}")
-    if not np.isfinite(weight).all():
-        raise LLVQError(f"The tensor '{name}' holds NaN or infinity; the checkpoint is damaged or diverged")
-    rotated = pad_columns(prepared.rotation.apply(weight.astype(np.float32, copy=False)))
-    start = initial_scale(rotated, width, name)
-    safe = np.where(start > 0, start, np.float32(1))
+    rotated, start, safe = rotated_rows(weight, prepared, book.dim, name)
     codes, points = sweep_blocks(rotated, prepared, book, safe)
     return rotated, start, codes, points
 

@@ -31,10 +31,10 @@ from .hf import load
 from .layer import QuantizedLinear
 from .manifest import CONFIG, INDEX, MANIFEST, REPORT, read_manifest
 from .models import Source, load_source, token_fingerprint, token_windows
-from .pipeline import peak_resident, require_replaceable
+from .pipeline import peak_resident, require_replaceable, require_same_inputs
 from .reading import read_json
 from .report import provenance, read_report
-from .resume import Work, differences, program_fingerprint
+from .resume import Work, program_fingerprint
 from .shards import Shards
 
 if TYPE_CHECKING:
@@ -75,12 +75,13 @@ def tune_folder(
     step("load", 0, 1)
     checkpoint, before = store.load(folder), read_report(folder)
     source = load_source(original or checkpoint.settings["source"])
-    checked = _check_original(folder, checkpoint, before, source)
+    digest = Shards(source.folder).survey()  # reads the whole checkpoint
+    checked = _check_original(folder, checkpoint, before, source, digest)
     text = embedded.calibration_text() if text is None else text
     rows = token_windows(source.tokenizer, text, context, windows)
     inputs = {
         "folder": read_manifest(folder)["checksum"],
-        "original": Shards(source.folder).survey(),
+        "original": digest,
         "tokens": token_fingerprint(rows),
         "settings": asdict(settings),
         "program": program_fingerprint("finetune", "tuning"),
@@ -125,7 +126,7 @@ def tune_folder(
 
 
 def _check_original(
-    folder: Path, checkpoint: store.Checkpoint, report: dict[str, Any], source: Source
+    folder: Path, checkpoint: store.Checkpoint, report: dict[str, Any], source: Source, digest: str
 ) -> str:
     """How the original was recognized; LLVQError if it is another model."""
     other = LLVQError(
@@ -133,7 +134,7 @@ def _check_original(
     )
     recorded = report.get("inputs", {}).get("weights")
     if recorded is not None:
-        if Shards(source.folder).survey() != recorded:
+        if digest != recorded:
             raise other
         return "digest of its weights"
     state = source.model.state_dict()
@@ -165,11 +166,7 @@ def _finished(out: Path, inputs: dict[str, Any], force: bool) -> dict[str, Any] 
             f"The output '{out}' exists already and is no result of tuning; remove it, choose another name or pass "
             "--force"
         ) from error
-    if different := differences(found, json.loads(json.dumps(inputs))):
-        raise LLVQError(
-            f"The output '{out}' exists already, made with other inputs: {', '.join(different)}; remove it, choose "
-            "another name or pass --force"
-        )
+    require_same_inputs(out, found, json.loads(json.dumps(inputs)))
     return report
 
 
