@@ -97,9 +97,18 @@ def reference(entry: Entry) -> str:
     where = next(
         (fields[key] for key in ("journal", "booktitle", "publisher", "institution") if key in fields), ""
     )
-    note = fields.get("note", fields.get("howpublished", ""))
-    parts = [last_name(entry), f"*{fields['title']}*", where, note, fields["year"]]
-    return re.sub(r"[{}\\]", "", ". ".join(part for part in parts if part)).replace("--", "–") + "."
+    parts = [last_name(entry), f"*{fields['title']}*", where, fields.get("howpublished", ""), fields["year"]]
+    line = re.sub(r"[{}\\]", "", ". ".join(part for part in parts if part)).replace("--", "–") + "."
+    links = [
+        f"[{label}{fields[key]}]({start}{fields[key]})"
+        for key, label, start in (
+            ("doi", "doi:", "https://doi.org/"),
+            ("eprint", "arXiv:", "https://arxiv.org/abs/"),
+            ("url", "", ""),
+        )
+        if key in fields
+    ]
+    return " ".join([line, *links])
 
 
 def inline(text: str, chapter: Chapter) -> str:

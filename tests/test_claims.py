@@ -1,0 +1,185 @@
+"""What the book says about papers: every quoted figure has a source, agrees with the list, and is marked if unverified.
+
+benchmarks/results/published.json lists the figures of others with the paper, the place and a status: 'primary' was
+read in the source, 'second hand' was transcribed by somebody else. The texts are scanned here: a sentence that names a
+method of others together with a decimal figure stands in a paragraph that cites the paper, and the figure is listed.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pybtex.database import parse_file
+
+ROOT = Path(__file__).resolve().parents[1]
+BIBLIOGRAPHY = parse_file(str(ROOT / "book" / "references.bib")).entries
+CLAIMS: list[dict[str, Any]] = json.loads(
+    (ROOT / "benchmarks" / "results" / "published.json").read_text(encoding="utf-8")
+)["claims"]
+TEXTS = {
+    path.name: path.read_text(encoding="utf-8")
+    for path in [ROOT / "README.md", *sorted((ROOT / "book").glob("*.md"))]
+}
+#: methods of others, as the running text calls them
+SOURCES = (
+    "QTIP",
+    "QuIP#",
+    "QuIP",
+    "AQLM",
+    "LLVQ",
+    "NestQuant",
+    "HIGGS",
+    "HQQ",
+    "CDQuant",
+    "Marlin",
+    "VPTQ",
+    "PVQ",
+)
+MARKS = ("second hand", "UNVERIFIED", "unverified")
+#: entries without a DOI, an arXiv number or an address, and why
+WITHOUT_LINK = {
+    "golay1949notes": "a letter of one page; no identifier could be confirmed",
+    "assmus1967research": "a laboratory report, known by its number",
+    "macwilliams1977theory": "a book before such identifiers",
+    "adoul1988nearest": "the identifier could not be confirmed",
+}
+
+
+def prose(text: str) -> str:
+    """A chapter without front matter, code cells and fenced program text."""
+    text = re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.DOTALL)
+    return re.sub(r"^```(?:\{code-cell\}|\w+$).*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)
+
+
+def figures(paragraph: str) -> list[str]:
+    """Decimal figures and percentages of a paragraph, outside of formulas, code, citations and addresses."""
+    plain = re.sub(
+        r"\$[^$]*\$|`[^`]*`|\{[\w:]+\}`[^`]*`|\]\([^)]*\)|https?://\S+|arXiv[: ]\d+\.\d+", " ", paragraph
+    )
+    return re.findall(r"(?<![\w.])\d+\.\d+(?![\w.]\d)|(?<![\w.])\d+(?= ?%)|(?<![\w.])\d+ percent", plain)
+
+
+def citations(text: str) -> set[str]:
+    """The keys that a piece of text cites."""
+    groups = re.findall(r"\{cite\}`([^`]+)`", text)
+    return {key.strip() for group in groups for key in group.split(",")}
+
+
+def supported(figure: str, paragraph: str, claims: list[dict[str, Any]]) -> bool:
+    """Whether a figure is in the list under a paper that the paragraph cites, and marked if from second hand."""
+    value = float(re.findall(r"[\d.]+", figure)[0])
+    known = [c for c in claims if c["cite"] in citations(paragraph) and value in c["values"].values()]
+    return any(c["status"] == "primary" or any(mark in paragraph for mark in MARKS) for c in known)
+
+
+def unsupported(text: str, claims: list[dict[str, Any]]) -> list[str]:
+    """Sentences that give a figure with a method's name or paper, without support in their paragraph."""
+    listed, found = {claim["cite"] for claim in claims}, []
+    for paragraph in re.split(r"\n\s*\n", prose(text)):
+        for sentence in re.split(r"(?<=[.:;!?])\s+", paragraph):
+            named = any(re.search(rf"(?<!\w){re.escape(name)}(?![\w#])", sentence) for name in SOURCES)
+            if named or citations(sentence) & listed:
+                wrong = [figure for figure in figures(sentence) if not supported(figure, paragraph, claims)]
+                found += [f"{figure}: {' '.join(sentence.split())[:120]}" for figure in wrong]
+    return found
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_quoted_figures_have_a_source(name: str) -> None:
+    """No chapter gives a figure of a paper without citing it, and none that is not in the list."""
+    assert unsupported(TEXTS[name], CLAIMS) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("QTIP reaches 6.82 {cite}`tseng2024qtip`.", 0),
+        ("QTIP reaches 6.82.", 1),
+        ("QTIP reaches 6.83 {cite}`tseng2024qtip` and 6.99.", 1),
+        ("QTIP reaches 6.82 {cite}`tseng2024quip`.", 1),
+        ("LLVQ reaches 15.54 {cite}`vanderouderaa2026llvq`.", 1),
+        ("LLVQ reaches 15.54 {cite}`vanderouderaa2026llvq`, known at second hand.", 0),
+        ("A score moved by 5.84 percent {cite}`malandrino2026llvq`.", 1),
+        ("A score moved by 5.83 percent {cite}`malandrino2026llvq`.", 0),
+        ("QTIP is $6.81$ `6.81` and [a](b6.81).", 0),
+        ("AQLM is 12 % better.", 1),
+        ("The code has 92.2 % of the bits.", 0),
+    ],
+)
+def test_the_scan_sees_what_is_wrong(text: str, expected: int) -> None:
+    """Missing citation, wrong paper, wrong figure and an unmarked second-hand figure are found; others are not."""
+    assert len(unsupported(text, CLAIMS)) == expected
+
+
+def test_list_is_well_formed() -> None:
+    """Every entry has a source in the bibliography, a place, a status and numbers; names are unique."""
+    assert len({claim["id"] for claim in CLAIMS}) == len(CLAIMS)
+    for claim in CLAIMS:
+        assert claim.keys() == {"id", "cite", "where", "status", "what", "values"}, claim["id"]
+        assert claim["cite"] in BIBLIOGRAPHY and claim["where"] and claim["what"], claim["id"]
+        assert claim["status"] in ("primary", "second hand"), claim["id"]
+        assert claim["values"] and all(type(v) in (int, float) for v in claim["values"].values()), claim["id"]
+
+
+def sections(text: str) -> list[str]:
+    """The chapter cut at its headings of the first two levels; comments in code are no headings."""
+    return re.split(r"(?m)^##? (?=[A-Z])", re.sub(r"(?m)^# (?=[A-Z].*[.:]$)", "", text))
+
+
+def test_code_that_reads_the_list_cites_and_marks() -> None:
+    """A section whose cell uses an entry cites its paper, in the chapter's prose, and says so if it is second hand."""
+    used = set()
+    for name, text in TEXTS.items():
+        for section in sections(text):
+            for claim in CLAIMS:
+                if f'published["{claim["id"]}"]' in section or f"published['{claim['id']}']" in section:
+                    used.add(claim["id"])
+                    assert claim["cite"] in prose(text), (name, claim["id"])
+                    marked = any(mark in section for mark in MARKS)
+                    assert claim["status"] == "primary" or marked, (name, claim["id"])
+    assert "qtip-speed" in used
+
+
+def published_blocks() -> list[tuple[str, float, dict[str, float]]]:
+    """The table of published results in the chapter on models, read from its cell."""
+    cell = re.search(r"^PUBLISHED = (\[.*?^\])", TEXTS["llm.md"], re.MULTILINE | re.DOTALL)
+    assert cell
+    return ast.literal_eval(cell[1])
+
+
+def test_published_table_agrees_with_the_list() -> None:
+    """Each block of the table is part of one entry, and blocks from second hand are marked."""
+    blocks = published_blocks()
+    assert len(blocks) == 4
+    for title, base, entries in blocks:
+        matching = [
+            claim
+            for claim in CLAIMS
+            if claim["values"].get("original") == base and entries.items() <= claim["values"].items()
+        ]
+        assert len(matching) == 1, title
+        assert (matching[0]["status"] == "primary") != any(mark in title for mark in MARKS), title
+        assert f"{{cite}}`{matching[0]['cite']}`" in TEXTS["llm.md"]
+
+
+def test_every_entry_of_the_bibliography_can_be_found() -> None:
+    """Each has a DOI, an arXiv number or an address in the right form, or stands in a list with a reason."""
+    for key, entry in BIBLIOGRAPHY.items():
+        fields = entry.fields
+        assert {"title", "year"} <= set(fields.keys()) and entry.persons["author"], key
+        links = [name for name in ("doi", "eprint", "url") if name in fields]
+        assert bool(links) != (key in WITHOUT_LINK), key
+        assert re.fullmatch(r"10\.\d{4,5}/\S+", fields.get("doi", "10.1000/x")), key
+        assert re.fullmatch(r"\d{4}\.\d{5}", fields.get("eprint", "0000.00000")), key
+        assert re.match(r"https?://", fields.get("url", "https://")), key
+        assert abs(int(fields["year"]) - int(re.search(r"\d{4}", key)[0])) <= 1, key  # type: ignore[index]
+
+
+def test_every_entry_is_cited() -> None:
+    """The list of references holds what the chapters cite and nothing else."""
+    assert set(BIBLIOGRAPHY) - set().union(*map(citations, TEXTS.values())) == set()
