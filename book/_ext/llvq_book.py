@@ -10,6 +10,8 @@
    its own.
 4. Colab. The theme links to the .md source, which Colab cannot open; the button is pointed at
    notebooks/*.ipynb.
+5. What a page asks of its reader, below its title: minutes to read, exercises, seconds of its code; and what other
+   sites show of it: its first paragraph and the social card (Open Graph).
 
 Tests: tests/test_book.py and tests/browser/.
 """
@@ -17,12 +19,16 @@ Tests: tests/test_book.py and tests/browser/.
 from __future__ import annotations
 
 import hashlib
+import html
+import math
 import os
+import re
 import shutil
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 
@@ -96,6 +102,7 @@ def prepare(app: Sphinx, config: Any) -> None:
     copy_mathjax(STATIC / "llvq" / "mathjax")
     wrap_widgets(STATIC / "llvq")
     config.html_static_path.append(STATIC.relative_to(ROOT).as_posix())
+    config.html_baseurl = site(config.html_theme_options.get("repository_url", ""))
 
     library = library_fingerprint()
     cache = ROOT / "book" / "_build" / f".jupyter_cache-{library}"
@@ -119,11 +126,88 @@ def own_profile() -> None:
     os.environ["IPYTHONDIR"] = str(profile.parent)
 
 
+def site(repository: str) -> str:
+    """Where GitHub Pages serves the newest version of a repository's book: the address in og: tags."""
+    owner, name = repository.rstrip("/").split("/")[-2:]
+    return f"https://{owner.lower()}.github.io/{name}/latest/"
+
+
+#: words a minute of this prose, and seconds for a formula on a line of its own, a line of code, a figure
+PACE = {"words": 190, "formula": 8, "code": 2, "figure": 20}
+
+
+def minutes_to_read(doctree: nodes.document) -> int:
+    """Minutes for text, displayed formulas, code and figures; solutions, which are folded, are left out."""
+    words = formulas = lines = figures = 0
+    for node in doctree.findall():
+        inside, skip = node.parent, False
+        while inside is not None and not skip:
+            skip = "solution" in inside.get("classes", []) or type(inside).__name__ == "solution_node"
+            inside = inside.parent
+        if skip:
+            continue
+        if isinstance(node, nodes.Text) and not isinstance(node.parent, nodes.literal_block | nodes.raw):
+            words += len(node.split())
+        elif isinstance(node, nodes.math_block):
+            formulas += 1
+        elif isinstance(node, nodes.literal_block) and "ipython" in node.get("language", ""):
+            lines += node.astext().count("\n") + 1
+        elif isinstance(node, nodes.raw) and "<figure" in node.astext():
+            figures += 1
+    seconds = formulas * PACE["formula"] + lines * PACE["code"] + figures * PACE["figure"]
+    return math.ceil(words / PACE["words"] + seconds / 60)
+
+
+def facts(app: Sphinx, pagename: str, body: str, doctree: nodes.document) -> list[str]:
+    """Minutes, exercises, and the seconds that its cells took when they ran last."""
+    found = [f"{minutes_to_read(doctree)} minutes to read"]
+    exercises = len(re.findall(r'<div class="[^"]*\bexercise\b', body))
+    if exercises:
+        found.append(f"{exercises} exercises with solutions")
+    run = (app.env.nb_metadata[pagename].get("exec_data") or {}).get("runtime")
+    if run:
+        found.append(f"its code ran in {run:.0f} s" if run >= 1 else "its code ran in less than a second")
+    return found
+
+
+def first_paragraph(doctree: nodes.document) -> str:
+    """The first paragraph of running text, cut at a sentence after about 200 characters."""
+    for node in doctree.findall(nodes.paragraph):
+        if isinstance(node.parent, nodes.section):
+            text = " ".join(re.sub(r"\[[^\]]*\]", "", node.astext()).split())
+            cut = re.match(r".{80,240}?[.?!](?= |$)", text)
+            return cut[0] if cut else text[:200]
+    return ""
+
+
+def introduce(app: Sphinx, pagename: str, context: dict[str, Any], doctree: nodes.document) -> None:
+    """Put the facts below the title, and Open Graph tags into the head."""
+    if not pagename.startswith("book/"):
+        return
+    if "cell_input" in context["body"]:  # a chapter, and not a list of references
+        items = "".join(f"<li>{fact}</li>" for fact in facts(app, pagename, context["body"], doctree))
+        context["body"] = context["body"].replace("</h1>", f'</h1>\n<ul class="llvq-facts">{items}</ul>', 1)
+    base = app.config.html_baseurl
+    tags = {
+        "og:type": "article",
+        "og:title": re.sub(r"<[^>]+>", "", context["title"]),
+        "og:description": first_paragraph(doctree),
+        "og:url": f"{base}{pagename}.html",
+        "og:image": f"{base}_static/llvq/card.png",
+        "og:image:alt": "Leech lattice vector quantization: an executable book",
+    }
+    lines = [f'<meta property="{key}" content="{html.escape(text)}"/>' for key, text in tags.items() if text]
+    lines.append('<meta name="twitter:card" content="summary_large_image"/>')
+    context["metatags"] = context.get("metatags", "") + "\n".join(lines)
+
+
 def finish_page(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
     """Load the widget scripts where a widget is, point Colab at the notebook, give reference lists their role."""
     body = context.get("body", "")
     # docutils puts doc-biblioentry into a list, whose children ARIA wants to be list items
     context["body"] = body.replace('role="doc-biblioentry"', 'role="listitem"')
+    if doctree is not None:
+        introduce(app, pagename, context, doctree)
     if "data-llvq-widget" in body:
         app.add_js_file("llvq/widget-modules.js", loading_method="defer", priority=800)
         app.add_js_file("llvq/widget-loader.js", loading_method="defer", priority=801)

@@ -1,4 +1,5 @@
-// Wide formulas and outputs scroll inside their own box; a box that scrolls must be reachable by keyboard.
+// What every page does. 1. Wide formulas and outputs scroll inside their own box, and a box that scrolls must be reachable
+// by keyboard. 2. Paper is light and shows what is folded: solutions open while the page is printed.
 (function () {
   "use strict";
   const boxes = ".bd-article div.math, .bd-article div.cell_output, .bd-article .llvq-figure, .bd-article pre";
@@ -10,6 +11,23 @@
     }
   }
 
+  let folded = [];
+  let theme = "";
+
+  function beforePrint() {
+    folded = [...document.querySelectorAll(".toggle-hidden")];
+    for (const box of folded) box.classList.remove("toggle-hidden");
+    theme = document.documentElement.dataset.theme;
+    document.documentElement.dataset.theme = "light";
+  }
+
+  function afterPrint() {
+    for (const box of folded) box.classList.add("toggle-hidden");
+    document.documentElement.dataset.theme = theme;
+  }
+
+  window.addEventListener("beforeprint", beforePrint);
+  window.addEventListener("afterprint", afterPrint);
   window.addEventListener("resize", makeReachable);
   window.addEventListener("load", () => {
     makeReachable();
