@@ -1,0 +1,147 @@
+"""The same prompts continued by the embedded model at several rates, each word judged by the original.
+
+    python benchmarks/llm_prompts.py --work FOLDER      # minutes; writes benchmarks/results/llm_prompts.json
+
+The arms are those of llm_rivals.py and of the chapter's own 2-bit model (cached.quantized). Every model continues every
+prompt greedily, always with its most likely next token, so a text is a property of the model alone. The original
+then reads what was written. For token y_i behind the prompt and the model's own y_1 ... y_{i-1} the file keeps
+
+    surprise  -log2 p_original(y_i)                 in bits: 0 means expected, 10 one chance in a thousand
+    instead   the original's own most likely token there, and its probability
+
+A model that is as good as the original gives low surprise even where it takes another way. What one text of 40 tokens
+does not say: how often this happens; that is what the arms' windows are for. Prompts were fixed before any text was
+seen. Dense weights of an arm stay in FOLDER/arms; a layer that is there is not quantized again.
+
+Prints the texts for people and a summary in JSON as the last line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from llm_arms import rivals
+from llm_harness import Bench
+
+import llvq_mini
+from llvq_mini import cached, embedded
+from llvq_mini.files import write_json
+from llvq_mini.models import load_source
+from llvq_mini.report import provenance
+
+TARGET = Path(__file__).parent / "results" / "llm_prompts.json"
+TOKENS = 40
+PROMPTS = (
+    "The capital of France is",
+    "Water boils when",
+    "The Moon is",
+    "Once upon a time there was a little robot who",
+    "To bake bread, you need",
+    "The three most important inventions in history are",
+)
+#: arm, what readers see, seed of the rotations
+ARMS = (
+    ("leech-4", "Leech, two stages", 0),
+    ("leech-3", "Leech, two stages", 0),
+    ("default", "Leech, tapered, the model of this chapter", 0),
+    ("e8p-2", "E8P, same rotation and feedback", 1),
+    ("gptq-2", "GPTQ, groups of 64", 0),
+    ("rtn-2", "round to nearest, groups of 64", 0),
+)
+
+
+def continuation(model: Any, tokenizer: Any, prompt: str) -> list[int]:
+    """Ids of the greedy continuation, up to the end of the text if it comes."""
+    ids = torch.tensor([tokenizer(prompt, add_special_tokens=False)["input_ids"]])
+    with torch.inference_mode():
+        output = model.generate(
+            ids,
+            attention_mask=torch.ones_like(ids),
+            do_sample=False,
+            max_new_tokens=TOKENS,
+            pad_token_id=tokenizer.eos_token_id,
+        )
+    found = output[0, ids.shape[1] :].tolist()
+    return found[: found.index(tokenizer.eos_token_id)] if tokenizer.eos_token_id in found else found
+
+
+def pieces(tokenizer: Any, ids: list[int]) -> list[str]:
+    """The text that each token adds; together they are the text."""
+    texts = [tokenizer.decode(ids[:n], clean_up_tokenization_spaces=False) for n in range(len(ids) + 1)]
+    return [after[len(before) :] for before, after in zip(texts, texts[1:], strict=False)]
+
+
+def judged(original: Any, tokenizer: Any, prompt: str, ids: list[int]) -> dict[str, Any]:
+    """Pieces, the original's surprise at each in bits, and what it would have said instead with which probability."""
+    start = tokenizer(prompt, add_special_tokens=False)["input_ids"]
+    with torch.inference_mode():
+        logits = original(torch.tensor([start + ids])).logits[0, len(start) - 1 : -1]
+    log_p = logits.double().log_softmax(-1)
+    best = log_p.argmax(-1)
+    own = log_p[torch.arange(len(ids)), torch.tensor(ids)]
+    return {
+        "pieces": pieces(tokenizer, ids),
+        "surprise": [round(-value / math.log(2), 3) for value in own.tolist()],
+        "instead": [tokenizer.decode([token]) for token in best.tolist()],
+        "chance": [round(value, 4) for value in log_p.max(-1).values.exp().tolist()],
+    }
+
+
+def arm_model(name: str, seed: int, work: Path) -> tuple[Any, float]:
+    """A model with the arm's weights, and its measured bits a weight."""
+    if name == "default":
+        folder = embedded.cache_folder() / f"{embedded.NAME}-2bit"
+        made, _ = cached.quantized(embedded.NAME, folder)
+        return llvq_mini.load(folder, "dense")[0], made["measured"]["bits_per_weight"]
+    bench = Bench(work, say=lambda line: print(line, flush=True), seed=seed)
+    arm = next(arm for arm in rivals() if arm.name == name)
+    folder = work / "arms" / bench._key(arm)
+    folder.mkdir(parents=True, exist_ok=True)
+    if not all((folder / f"layer-{index:02}.npz").exists() for index in range(len(bench.layers))):
+        bench.calibrate(arm.fisher)
+    record = bench._quantize(arm, folder)
+    return bench._student(folder), record["bits_per_weight"]
+
+
+def common(one: list[str], other: list[str]) -> int:
+    """How many first pieces agree."""
+    same = [a == b for a, b in zip(one, other, strict=False)]
+    return same.index(False) if False in same else len(same)
+
+
+def main() -> None:
+    """Continue, judge, write."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument(
+        "--work", type=Path, default=embedded.cache_folder() / "arms", help="folder to work in"
+    )
+    work = parser.parse_args().work
+    source = load_source(embedded.NAME)
+    original, tokenizer = source.model, source.tokenizer
+    arms = [("original", "the original, as the book expands it", 0), *ARMS]
+    found: list[dict[str, Any]] = []
+    for name, text, seed in arms:
+        model, bits = (original, None) if name == "original" else arm_model(name, seed, work)
+        written = [
+            judged(original, tokenizer, prompt, continuation(model, tokenizer, prompt)) for prompt in PROMPTS
+        ]
+        for n, entry in enumerate(written):
+            entry["same"] = common(entry["pieces"], (found or [{"texts": written}])[0]["texts"][n]["pieces"])
+        found.append({"arm": name, "text": text, "bits_per_weight": bits, "seed": seed, "texts": written})
+        for prompt, entry in zip(PROMPTS, written, strict=True):
+            print(f"{name:9s} {prompt}{''.join(entry['pieces'])!r}", flush=True)
+    write_json(TARGET, {"meta": provenance(), "tokens": TOKENS, "prompts": list(PROMPTS), "arms": found})
+    means = {}
+    for arm in found:
+        values = [value for entry in arm["texts"] for value in entry["surprise"]]
+        means[arm["arm"]] = round(sum(values) / len(values), 3)
+    print(json.dumps(means))
+
+
+if __name__ == "__main__":
+    main()
