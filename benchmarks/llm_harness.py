@@ -211,7 +211,9 @@ class Bench:
         for short, module in linears_of(layer).items():
             leader = str(plain[f"{short}.leader"])
             name = f"{prefix}.{short}"
-            seed = int.from_bytes(hashlib.sha256(f"{self.seed}:{prefix}.{leader}".encode()).digest()[:4], "little")
+            seed = int.from_bytes(
+                hashlib.sha256(f"{self.seed}:{prefix}.{leader}".encode()).digest()[:4], "little"
+            )
             sides = [fisher.get(f"{short}.{side}") for side in ("inputs", "outputs")]
             known = [side.astype(np.float64) for side in sides if side is not None]
             statistics = plain[f"{leader}.plain"], plain[f"{leader}.first"]
@@ -238,6 +240,15 @@ class Bench:
         self.results.mkdir(parents=True, exist_ok=True)
         write_json(target, result)
         return result
+
+    def student(self, arm: Arm) -> tuple[Any, float]:
+        """A model with an arm's quantized layers, which are made if they are missing, and its bits a weight."""
+        folder = self.work / "arms" / self._key(arm)
+        folder.mkdir(parents=True, exist_ok=True)
+        if not all((folder / f"layer-{index:02}.npz").exists() for index in range(len(self.layers))):
+            self.calibrate(arm.fisher)
+        record = self._quantize(arm, folder)
+        return self._student(folder), record["bits_per_weight"]
 
     def _quantize(self, arm: Arm, folder: Path) -> dict[str, Any]:
         """All layers to files; bits and weights over all of them, and seconds."""

@@ -2,16 +2,17 @@
 
     python benchmarks/llm_prompts.py --work FOLDER      # minutes; writes benchmarks/results/llm_prompts.json
 
-The arms are those of llm_rivals.py and of the chapter's own 2-bit model (cached.quantized). Every model continues every
-prompt greedily, always with its most likely next token, so a text is a property of the model alone. The original
-then reads what was written. For token y_i behind the prompt and the model's own y_1 ... y_{i-1} the file keeps
+The arms are those of llm_rivals.py and llm_ablation.py. Every model continues every prompt greedily, always with its
+most likely next token, so a text is a property of the model alone. The original then reads what was written. For token
+y_i behind the prompt and the model's own y_1 ... y_{i-1} the file keeps
 
     surprise  -log2 p_original(y_i)                 in bits: 0 means expected, 10 one chance in a thousand
     instead   the original's own most likely token there, and its probability
 
 A model that is as good as the original gives low surprise even where it takes another way. What one text of 40 tokens
 does not say: how often this happens; that is what the arms' windows are for. Prompts were fixed before any text was
-seen. Dense weights of an arm stay in FOLDER/arms; a layer that is there is not quantized again.
+seen. Dense weights of an arm stay in FOLDER/arms; a layer that is there is not quantized again. The file is written
+after every arm and holds those that are finished.
 
 Prints the texts for people and a summary in JSON as the last line.
 """
@@ -25,11 +26,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from llm_arms import rivals
+from llm_arms import ablation, rivals
 from llm_harness import Bench
 
-import llvq_mini
-from llvq_mini import cached, embedded
+from llvq_mini import embedded
 from llvq_mini.files import write_json
 from llvq_mini.models import load_source
 from llvq_mini.report import provenance
@@ -44,14 +44,15 @@ PROMPTS = (
     "To bake bread, you need",
     "The three most important inventions in history are",
 )
-#: arm, what readers see, seed of the rotations
+#: arm, seed of its rotations, what readers see; in the order of the work, the long ones last
 ARMS = (
-    ("leech-4", "Leech, two stages", 0),
-    ("leech-3", "Leech, two stages", 0),
-    ("default", "Leech, tapered, the model of this chapter", 0),
-    ("e8p-2", "E8P, same rotation and feedback", 1),
-    ("gptq-2", "GPTQ, groups of 64", 0),
-    ("rtn-2", "round to nearest, groups of 64", 0),
+    ("original", 0, "the original, as the book expands it"),
+    ("descent-1", 1, "Leech, tapered, a pass of descent"),
+    ("e8p-2", 1, "E8P, same rotation and feedback"),
+    ("gptq-2", 0, "GPTQ, groups of 64"),
+    ("rtn-2", 0, "round to nearest, groups of 64"),
+    ("leech-4", 0, "Leech, two stages"),
+    ("leech-3", 0, "Leech, two stages"),
 )
 
 
@@ -94,18 +95,9 @@ def judged(original: Any, tokenizer: Any, prompt: str, ids: list[int]) -> dict[s
 
 def arm_model(name: str, seed: int, work: Path) -> tuple[Any, float]:
     """A model with the arm's weights, and its measured bits a weight."""
-    if name == "default":
-        folder = embedded.cache_folder() / f"{embedded.NAME}-2bit"
-        made, _ = cached.quantized(embedded.NAME, folder)
-        return llvq_mini.load(folder, "dense")[0], made["measured"]["bits_per_weight"]
     bench = Bench(work, say=lambda line: print(line, flush=True), seed=seed)
-    arm = next(arm for arm in rivals() if arm.name == name)
-    folder = work / "arms" / bench._key(arm)
-    folder.mkdir(parents=True, exist_ok=True)
-    if not all((folder / f"layer-{index:02}.npz").exists() for index in range(len(bench.layers))):
-        bench.calibrate(arm.fisher)
-    record = bench._quantize(arm, folder)
-    return bench._student(folder), record["bits_per_weight"]
+    arm = next(arm for arm in [*rivals(), *ablation()] if arm.name == name)
+    return bench.student(arm)
 
 
 def common(one: list[str], other: list[str]) -> int:
@@ -123,19 +115,18 @@ def main() -> None:
     work = parser.parse_args().work
     source = load_source(embedded.NAME)
     original, tokenizer = source.model, source.tokenizer
-    arms = [("original", "the original, as the book expands it", 0), *ARMS]
     found: list[dict[str, Any]] = []
-    for name, text, seed in arms:
+    for name, seed, text in ARMS:
         model, bits = (original, None) if name == "original" else arm_model(name, seed, work)
         written = [
             judged(original, tokenizer, prompt, continuation(model, tokenizer, prompt)) for prompt in PROMPTS
         ]
-        for n, entry in enumerate(written):
-            entry["same"] = common(entry["pieces"], (found or [{"texts": written}])[0]["texts"][n]["pieces"])
         found.append({"arm": name, "text": text, "bits_per_weight": bits, "seed": seed, "texts": written})
+        for entry, first in zip(written, found[0]["texts"], strict=True):
+            entry["same"] = common(entry["pieces"], first["pieces"])
+        write_json(TARGET, {"meta": provenance(), "tokens": TOKENS, "prompts": list(PROMPTS), "arms": found})
         for prompt, entry in zip(PROMPTS, written, strict=True):
             print(f"{name:9s} {prompt}{''.join(entry['pieces'])!r}", flush=True)
-    write_json(TARGET, {"meta": provenance(), "tokens": TOKENS, "prompts": list(PROMPTS), "arms": found})
     means = {}
     for arm in found:
         values = [value for entry in arm["texts"] for value in entry["surprise"]]
