@@ -8,11 +8,13 @@ y_i behind the prompt and the model's own y_1 ... y_{i-1} the file keeps
 
     surprise  -log2 p_original(y_i)                 in bits: 0 means expected, 10 one chance in a thousand
     instead   the original's own most likely token there, and its probability
+    missed    the reverse: mean bits a token by which the model itself is surprised at the original's text
 
-A model that is as good as the original gives low surprise even where it takes another way. What one text of 40 tokens
-does not say: how often this happens; that is what the arms' windows are for. Prompts were fixed before any text was
-seen. Dense weights of an arm stay in FOLDER/arms; a layer that is there is not quantized again. The file is written
-after every arm and holds those that are finished.
+A model that is as good as the original surprises it little even where it takes another way. But so does one that goes
+round in circles; `missed` does not fall for that. What one text of 40 tokens does not say: how often this happens; that
+is what the arms' windows are for. Prompts were fixed before any text was seen. Dense weights of an arm stay in
+FOLDER/arms; a layer that is there is not quantized again. The file is written after every arm and holds those that are
+finished.
 
 Prints the texts for people and a summary in JSON as the last line.
 """
@@ -77,19 +79,28 @@ def pieces(tokenizer: Any, ids: list[int]) -> list[str]:
     return [after[len(before) :] for before, after in zip(texts, texts[1:], strict=False)]
 
 
-def judged(original: Any, tokenizer: Any, prompt: str, ids: list[int]) -> dict[str, Any]:
-    """Pieces, the original's surprise at each in bits, and what it would have said instead with which probability."""
+def log_chances(model: Any, tokenizer: Any, prompt: str, ids: list[int]) -> torch.Tensor:
+    """log2 p of all tokens at the place of each of `ids` behind the prompt, (len(ids), vocabulary)."""
     start = tokenizer(prompt, add_special_tokens=False)["input_ids"]
     with torch.inference_mode():
-        logits = original(torch.tensor([start + ids])).logits[0, len(start) - 1 : -1]
-    log_p = logits.double().log_softmax(-1)
-    best = log_p.argmax(-1)
-    own = log_p[torch.arange(len(ids)), torch.tensor(ids)]
+        logits = model(torch.tensor([start + ids])).logits[0, len(start) - 1 : -1]
+    return logits.double().log_softmax(-1) / math.log(2)
+
+
+def at(chances: torch.Tensor, ids: list[int]) -> list[float]:
+    """Surprise at each token, in bits."""
+    return [round(-value, 3) for value in chances[torch.arange(len(ids)), torch.tensor(ids)].tolist()]
+
+
+def judged(original: Any, tokenizer: Any, prompt: str, ids: list[int]) -> dict[str, Any]:
+    """Pieces, the original's surprise at each in bits, and what it would have said instead with which probability."""
+    chances = log_chances(original, tokenizer, prompt, ids)
+    top = chances.max(-1)
     return {
         "pieces": pieces(tokenizer, ids),
-        "surprise": [round(-value / math.log(2), 3) for value in own.tolist()],
-        "instead": [tokenizer.decode([token]) for token in best.tolist()],
-        "chance": [round(value, 4) for value in log_p.max(-1).values.exp().tolist()],
+        "surprise": at(chances, ids),
+        "instead": [tokenizer.decode([token]) for token in top.indices.tolist()],
+        "chance": [round(2**value, 4) for value in top.values.tolist()],
     }
 
 
@@ -116,6 +127,7 @@ def main() -> None:
     source = load_source(embedded.NAME)
     original, tokenizer = source.model, source.tokenizer
     found: list[dict[str, Any]] = []
+    expected: list[list[int]] = []
     for name, seed, text in ARMS:
         model, bits = (original, None) if name == "original" else arm_model(name, seed, work)
         written = [
@@ -124,6 +136,9 @@ def main() -> None:
         found.append({"arm": name, "text": text, "bits_per_weight": bits, "seed": seed, "texts": written})
         for entry, first in zip(written, found[0]["texts"], strict=True):
             entry["same"] = common(entry["pieces"], first["pieces"])
+        for entry, prompt, own in zip(written, PROMPTS, expected, strict=True):
+            missed = at(log_chances(model, tokenizer, prompt, own), own)
+            entry["missed"] = round(sum(missed) / len(missed), 3)
         write_json(TARGET, {"meta": provenance(), "tokens": TOKENS, "prompts": list(PROMPTS), "arms": found})
         for prompt, entry in zip(PROMPTS, written, strict=True):
             print(f"{name:9s} {prompt}{''.join(entry['pieces'])!r}", flush=True)
