@@ -11,14 +11,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from model_widgets import prompts, report
 
 from llvq_mini import gain, limits
 from llvq_mini.errors import LLVQError
 from llvq_mini.widgets import (
     DistortionBitrate,
+    ErrorMap,
     GolayPlayground,
     PlaneCodes,
     PointIndex,
+    SamePrompt,
+    SearchTrace,
     ShapeGainSplit,
     _looks,
     plane_codes,
@@ -29,7 +33,7 @@ from llvq_mini.widgets.distortion_bitrate import SOURCES, gap_db
 
 WIDGETS = Path(__file__).resolve().parents[1] / "llvq_mini" / "widgets"
 MEASURED: tuple[type[Widget], ...] = (DistortionBitrate, ShapeGainSplit)  # these show a file of the benchmark
-ALL = (*MEASURED, GolayPlayground, PlaneCodes, PointIndex)
+ALL = (*MEASURED, GolayPlayground, PlaneCodes, PointIndex, SearchTrace, ErrorMap, SamePrompt)
 
 
 def point(family: str, name: str, rate: float, mse: float, **more: Any) -> dict[str, Any]:
@@ -76,7 +80,8 @@ def test_every_widget_is_live_and_static(
     kind: type[Widget], data: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In a notebook an anywidget with the state as traits, made once; in the book HTML with a picture and a table."""
-    widget = kind(data) if kind in MEASURED else kind()
+    given = {ErrorMap: report(), SamePrompt: prompts()} | dict.fromkeys(MEASURED, data)
+    widget = kind(*[given[kind]] if kind in given else [])
     live = widget.live()
     assert live is widget.live()
     assert {key: getattr(live, key) for key in widget.state} == widget.state

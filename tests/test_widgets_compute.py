@@ -14,9 +14,16 @@ import numpy as np
 import playwright
 import pytest
 
-from llvq_mini import golay, index, leech, shells
+from llvq_mini import golay, index, leech, reference, search, shells
 from llvq_mini._index_tables import KINDS, tables
-from llvq_mini.widgets import GolayPlayground, PointIndex, golay_playground, point_index
+from llvq_mini.widgets import (
+    GolayPlayground,
+    PointIndex,
+    SearchTrace,
+    golay_playground,
+    point_index,
+    search_trace,
+)
 from llvq_mini.widgets._base import Widget
 
 
@@ -212,3 +219,95 @@ def test_static_picture_of_an_index() -> None:
     for code in (-1, index.size(13)):
         with pytest.raises(ValueError, match="Argument 'code' must be in"):
             PointIndex(code)
+
+
+# ---- the search, step by step ----
+
+
+def blocks() -> list[list[float]]:
+    """Gaussian and heavy-tailed blocks of two decimals, the presets, far apart sizes, ties of all kinds."""
+    rng = np.random.default_rng(12)
+    smooth = rng.normal(size=(120, 24)).round(2)
+    heavy = rng.standard_cauchy((60, 24)).round(2).clip(-99, 99)
+    coarse = rng.integers(-2, 3, (60, 24)).astype(float)
+    ends = [[99.0, *[0.01] * 23], [-3.0, *[1.0] * 23], [2.0] * 12 + [-1.0] * 12]
+    presets = [values for _, values in search_trace.PRESETS]
+    return [*smooth.tolist(), *heavy.tolist(), *coarse.tolist(), *ends, *presets]
+
+
+def test_trace_ends_at_the_point_of_the_library() -> None:
+    """The same point as the fast search on every block, ties included, and as the slow one on some."""
+    given = blocks()
+    found = [search_trace.trace(x)[1] for x in given]
+    assert found == search.nearest_direction(np.array(given), 12).tolist()
+    some = [*range(0, 240, 40), *range(240, len(given))]
+    slow = reference.nearest_direction(np.array(given)[some], max_shell=12).tolist()
+    for n, other in zip(some, slow, strict=True):  # the slow search breaks ties in its own way
+        one, other = np.array(found[n]), np.array(other)
+        score, best = (np.dot(given[n], v) / np.sqrt(np.dot(v, v)) for v in (one, other))
+        assert score == pytest.approx(best, rel=1e-12) and np.dot(one, one) == np.dot(other, other)
+    assert search_trace.trace([0.0] * 24) == ([], None)
+
+
+def test_trace_keeps_its_promises() -> None:
+    """Listed are lattice points at the distance told, the nearest among them; each group ends with its certificate."""
+    for x in blocks()[:6]:
+        steps, best = search_trace.trace(x)
+        proofs = [step for step in steps if step["kind"] == "certificate" and step["holds"]]
+        assert [proof["group"] for proof in proofs] == [0, 1, 2]
+        for step in steps:
+            if step["kind"] == "point":
+                assert leech.contains(np.array([step["v"]]))[0]
+        t = search.groups(12)[0].t
+        unit = np.array(x) / np.linalg.norm(x)
+        listed = {tuple(step["v"]): step["distance"] for step in steps if step["kind"] == "point"}
+        for v, distance in listed.items():
+            if 8 <= sum(c * c for c in v) // 16 <= 12:
+                assert abs(np.sum((t * unit - v) ** 2) - distance) < 1e-9
+        nearest = tuple(search.nearest_point(t * unit[None])[0].tolist())
+        assert nearest in listed or np.sum((t * unit - nearest) ** 2) >= proofs[0]["listed"]
+        assert best is not None and tuple(best) in listed
+
+
+def test_trace_in_javascript() -> None:
+    """Step by step the same search, to the last bit, and the same point."""
+    given = blocks()
+    body = """
+        const words = golayWords(state.hamming, state.inverted);
+        const count = (marks) => marks.filter(([, inside]) => inside).length;
+        return given.map((x) => {
+            const { steps, best, cosine } = trace(state, words, x);
+            const plain = steps.map(({ kind, ...s }) => ({
+                target: () => ({ kind, group: s.group, radius2: s.radius2 }),
+                coset: () => ({ kind, e: s.e, bound: s.bound }),
+                pair: () => ({ kind, e: s.e, g: s.g, bound: s.bound, open: s.open, cells: count(s.cells),
+                               words: s.words.length, near: s.near }),
+                point: () => ({ kind, v: s.v, shell: s.shell, distance: s.distance, cosine: s.cosine,
+                                verdict: s.verdict }),
+                certificate: () => ({ kind, group: s.group, listed: s.listed, needed: s.needed, holds: s.holds }),
+            })[kind]());
+            return [plain, best, cosine];
+        });
+    """
+    rows = javascript(SearchTrace(), body, given)
+    kinds = set()
+    for x, (steps, best, cosine) in zip(given, rows, strict=True):
+        assert (steps, best) == search_trace.trace(x)
+        assert abs(cosine - np.dot(x, best) / np.linalg.norm(x) / np.linalg.norm(best)) < 1e-12
+        kinds |= {(step["kind"], step.get("verdict"), step.get("open"), step.get("holds")) for step in steps}
+    assert {("coset", None, None, None), ("pair", None, False, None), ("pair", None, True, None)} <= kinds
+    assert {("point", verdict, None, None) for verdict in ("better", "worse", "outside")} <= kinds
+    assert ("certificate", None, None, False) in kinds
+    assert javascript(SearchTrace(), "return trace(state, [], given);", [0] * 24) is None
+
+
+def test_static_picture_of_a_search() -> None:
+    """The point found, the groups and their certificates; wrong blocks are refused."""
+    widget = SearchTrace()
+    page = widget.static_html()
+    best = search.nearest_direction(np.array([widget.state["x"]]), 12)[0].tolist()
+    assert f"nearest lattice direction is {best}" in page and page.count("✓") == 3
+    assert f"{shells.ball_size(12):,}" in page
+    for x in ([1.0] * 23, [100.0] * 24, [np.nan] * 24):
+        with pytest.raises(ValueError, match="Argument 'x' must be 24 numbers"):
+            SearchTrace(x)

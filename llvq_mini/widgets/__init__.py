@@ -1,9 +1,12 @@
 """Interactive figures: one JavaScript module each, live in Jupyter, kernel-free on a page of the book.
 
     DistortionBitrate    measured distortion of the codes against their rate, with the limits
+    ErrorMap             the linears of a quantized model by layer and kind, colored by what each has lost
     GolayPlayground      24 bits to flip, the nearest code words, the sextet of a tie
     PlaneCodes           Z^2, the hexagonal lattice and a trellis at equal bits: a point to drag, its cell, its error
     PointIndex           an index of the ball of 13 shells and its lattice point, each to be edited
+    SamePrompt           a prompt continued with fewer and fewer bits, each word judged by the original
+    SearchTrace          24 numbers to edit, and the exact search for them step by step, to its certificate
     ShapeGainSplit       a fixed budget divided between direction and length
 
 A widget is three files: NAME.js, an ES module that ends with ``export default { render };`` (the form that
@@ -14,9 +17,21 @@ tests/test_widgets*.py, tests/browser/test_widget*.py.
 """
 
 from llvq_mini.widgets.distortion_bitrate import DistortionBitrate
+from llvq_mini.widgets.error_map import ErrorMap
 from llvq_mini.widgets.golay_playground import GolayPlayground
 from llvq_mini.widgets.plane_codes import PlaneCodes
 from llvq_mini.widgets.point_index import PointIndex
+from llvq_mini.widgets.same_prompt import SamePrompt
+from llvq_mini.widgets.search_trace import SearchTrace
 from llvq_mini.widgets.shape_gain import ShapeGainSplit
 
-__all__ = ["DistortionBitrate", "GolayPlayground", "PlaneCodes", "PointIndex", "ShapeGainSplit"]
+__all__ = [
+    "DistortionBitrate",
+    "ErrorMap",
+    "GolayPlayground",
+    "PlaneCodes",
+    "PointIndex",
+    "SamePrompt",
+    "SearchTrace",
+    "ShapeGainSplit",
+]
