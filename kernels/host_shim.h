@@ -8,7 +8,7 @@
 // Shared memory is filled with garbage before every block, and guarded behind its end.
 //
 // Not imitated: threads truly at once (races on one address between two barriers), memory order, textures, tensor
-// cores. Grids are one-dimensional. Definitions live in host_driver.cpp. Tests: tests/test_kernels.py.
+// cores. Grids are one-dimensional. Definitions live in host_scheduler.h. Tests: tests/test_kernels.py.
 #pragma once
 
 #include <cmath>

@@ -1,0 +1,1 @@
+"""Your code: one file a week, and kernel.cu."""
