@@ -3,8 +3,8 @@
     python book/_tools/card.py         needs Chromium, as the browser tests do; the picture is committed
 
 The picture is the 196,560 shortest vectors of the Leech lattice in a plane that one of its symmetries turns: 23 of the
-24 coordinates, in the order in which the quadratic-residue code is cyclic, stand on a circle. The 1,104 vectors of shape
-(4, 4, 0, ...) are drawn in orange. Nothing else of the book needs this file.
+24 coordinates, in the order in which the quadratic-residue code is cyclic, stand on a circle. The 1,104 vectors of
+shape (4, 4, 0, ...) are drawn in orange. Nothing else of the book needs this file.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ _PAGE = """<!doctype html><style>
 @font-face {{ font-family: Head; src: url("fonts/inter-latin-wght-normal.woff2"); font-weight: 100 900; }}
 body {{ margin: 0; width: 1200px; height: 630px; background: #11171d; color: #dde4eb; overflow: hidden; }}
 svg {{ position: absolute; right: -90px; top: -45px; }}
-h1 {{ position: absolute; left: 72px; top: 120px; width: 640px; margin: 0; font: 740 68px/1.08 Head; letter-spacing: -2px; }}
+h1 {{ position: absolute; left: 72px; top: 120px; width: 640px; margin: 0;
+      font: 740 68px/1.08 Head; letter-spacing: -2px; }}
 p {{ position: absolute; left: 72px; top: 400px; width: 520px; margin: 0; font: 400 31px/1.35 Text; color: #a3b0bd; }}
 i {{ position: absolute; left: 72px; top: 84px; width: 96px; height: 8px; border-radius: 4px;
      background: linear-gradient(90deg, #79aef5 72%, #f0a04b 72%); }}
