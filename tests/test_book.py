@@ -28,10 +28,17 @@ def test_every_chapter_exists_and_is_listed() -> None:
     assert sorted(chapters()) == sorted(BOOK.glob("*.md"))
 
 
-def test_every_exercise_has_a_folded_solution() -> None:
-    """Each labelled exercise is answered by a solution of class dropdown."""
+#: exercises that ask for a proof, whose solution is text
+PROOFS: frozenset[str] = frozenset()
+
+
+def test_every_exercise_has_a_folded_solution_that_runs() -> None:
+    """Each labelled exercise is answered by a solution of class dropdown, which has cells unless it is a proof; that
+    the cells ran without error is in tests/test_executed.py."""
     for path in chapters():
         text = path.read_text(encoding="utf-8")
+        answers = re.findall(r"\{solution-start\} (\S+)\n(.*?)\{solution-end\}", text, re.DOTALL)
+        assert {name for name, body in answers if "{code-cell}" not in body} <= PROOFS, path.name
         labels = re.findall(r"\{exercise(?:-start)?\}[^\n]*\n:label: (\S+)", text)
         solved = re.findall(r"\{solution(?:-start)?\} (\S+)\n:class: dropdown", text)
         assert sorted(labels) == sorted(solved), path.name
@@ -44,6 +51,52 @@ def test_every_citation_is_in_the_bibliography() -> None:
     for path in chapters():
         for group in re.findall(r"\{cite(?::\w+)?\}`([^`]+)`", path.read_text(encoding="utf-8")):
             assert {key.strip() for key in group.split(",")} <= set(keys), path.name
+
+
+def test_the_address_of_the_repository_stands_in_one_place() -> None:
+    """Only _config.yml has it; everything else is derived, or comes from the notebooks' generator."""
+    url = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["repository"]["url"]
+    names = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split("\n")
+    having = [
+        name
+        for name in names
+        if name.endswith((".md", ".py", ".yml", ".toml", ".cff", ".sh", "setup")) and (ROOT / name).is_file()
+        if url.removeprefix("https://") in (ROOT / name).read_text(encoding="utf-8")
+    ]
+    assert having == ["_config.yml"]
+
+
+def test_citation_agrees_with_the_project() -> None:
+    """Version and license are the package's, and the paper is the bibliography's."""
+    import tomllib
+
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert (cited["version"], cited["license"]) == (project["version"], project["license"])
+    assert cited["keywords"] == project["keywords"]
+    paper = cited["references"][0]
+    entries = re.split(r"^@", (BOOK / "references.bib").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    entry = re.sub(r"[{}]", "", next(text for text in entries if "vanderouderaa2026llvq" in text))
+    assert paper["title"] in entry and paper["identifiers"][0]["value"].removeprefix("arXiv:") in entry
+    assert all(author["family-names"] in entry for author in paper["authors"])
+
+
+def test_workflows_are_well_formed() -> None:
+    """Each workflow parses, names its jobs and pins its actions; every path and program it names exists."""
+    for path in sorted((ROOT / ".github" / "workflows").glob("*.yml")):
+        flow = yaml.safe_load(path.read_text(encoding="utf-8"))
+        assert flow["name"] and flow[True], path.name  # YAML reads the key `on` as True
+        assert flow["permissions"] == {"contents": "read"}, path.name
+        for job in flow["jobs"].values():
+            assert job["runs-on"] and (job.get("timeout-minutes") or "deploy" in str(job) or job.get("needs"))
+            for step in job["steps"]:
+                assert ("uses" in step) != ("run" in step), step
+                assert re.fullmatch(r"[\w-]+/[\w-]+@v\d+", step.get("uses", "a/b@v1")), step
+                for name in re.findall(r"(?:book|\.ci|tests|benchmarks)/[\w./-]+", step.get("run", "")):
+                    assert (ROOT / name).exists() or name.startswith("book/_build"), f"{path.name}: {name}"
+        assert "secrets." not in path.read_text(encoding="utf-8"), path.name
 
 
 def test_fingerprint_follows_names_and_contents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,7 @@ import math
 import os
 import re
 import shutil
+import sys
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,9 @@ from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "book" / "_tools"))
+import prose  # noqa: E402
+
 STATIC = ROOT / "book" / "_build" / "static"
 WIDGETS = ROOT / "llvq_mini" / "widgets"
 EXPORT = "export default { render };"
@@ -111,7 +115,7 @@ def prepare(app: Sphinx, config: Any) -> None:
             shutil.rmtree(old)
     config.nb_execution_cache_path = str(cache)
     # a changed value makes Sphinx read every page again; with the cache in place that takes seconds
-    config.llvq_inputs = library + fingerprint("book/_ext/*.py", "book/_static/**/*")
+    config.llvq_inputs = library + fingerprint("book/_ext/*.py", "book/_tools/prose.py", "book/_static/**/*")
     os.environ["LLVQ_STATIC_WIDGETS"] = "1"
     own_profile()
 
@@ -218,10 +222,20 @@ def finish_page(app: Sphinx, pagename: str, templatename: str, context: dict[str
                 button["url"] = button["url"].replace(f"/{pagename}.md", f"/notebooks/{name}.ipynb")
 
 
+def number(name: str, raw: str, text: str, line: int, inliner: Any, *_: Any) -> tuple[list[Any], list[Any]]:
+    """The role {num}: the text of a number of the results; a wrong SPEC is an error of the build."""
+    try:
+        return [nodes.Text(prose.resolve(text))], []
+    except ValueError as error:
+        message = inliner.reporter.error(str(error), line=line)
+        return [inliner.problematic(raw, raw, message)], [message]
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Entry point of the extension."""
     app.add_config_value("llvq_inputs", "", "env", str)
     app.add_css_file("llvq/widgets.css")
+    app.add_role("num", number)
     app.connect("config-inited", prepare)
     app.connect("html-page-context", finish_page, priority=900)  # after the theme has made its buttons
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -23,6 +23,9 @@ import yaml
 from pybtex.database import BibliographyData, Entry, parse_file
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "book" / "_tools"))
+from prose import resolve  # noqa: E402
+
 BOOK, NOTEBOOKS = ROOT / "book", ROOT / "notebooks"
 
 _OPEN = re.compile(r"^(`{3,})\{([\w:-]+)\}[ ]*(.*)$")
@@ -121,6 +124,8 @@ def inline(text: str, chapter: Chapter) -> str:
             chapter.cited |= dict.fromkeys(keys)
             entries = [chapter.bibliography.entries[key] for key in keys]
             return "[" + "; ".join(f"{last_name(entry)}, {entry.fields['year']}" for entry in entries) + "]"
+        if name == "num":
+            return resolve(content)
         named = re.fullmatch(r"(.*?)\s*<([^<>]+)>", content)
         shown, target = named.groups() if named else ("", content)
         if name == "doc":
