@@ -3,9 +3,20 @@
     picture (3, H, W) -> 8 x 8 patches -> residual blocks -> tokens -> quantizer -> residual blocks -> picture
 
 One token stands for 64 pixels, so a code of b bits costs b / 64 bits a pixel: 0.275 for the spherical Leech code, the
-rate of the paper's tokenizers.  Network, initialization, crops and schedule depend on the seed only; what
-changes between runs is the quantizer, and with it the number of channels of a token.  The loss is the mean squared
-error, plus whatever loss the quantizer asks for.
+rate of the paper's tokenizers.  Network, initialization, crops and schedule depend on the seed only; what changes
+between runs is the quantizer, and with it the number of channels of a token.  Its codewords reach the decoder with
+root mean square 1, whatever their length.  The loss is the mean squared error, plus what the quantizer asks for.
+
+What the tokens say is one of `CONTENTS`.
+
+    shape   the classical mean-removed shape-gain code.  Side information, the same for every quantizer, is the mean
+            color of each patch (3 x 8 bits; interpolated between patches it is the base picture) and the root mean
+            square of what is left, in 16 steps of sqrt 2 (4 bits).  Tokens carry the rest over its gain: its shape.
+    plain   no side information; tokens carry brightness, contrast and shape.
+
+A code on the sphere has no length to say how strong a patch is and treats all directions alike.  In plain pictures one
+direction, brightness, has four fifths of the variance; an encoder must first wind it round the sphere, which takes
+longer than minutes.  benchmarks/spherical_spectrum.py measures both effects without any network.
 
     PSNR    10 log10(1 / MSE), pixels in [0, 1], the mean over pictures
     SSIM    structural similarity, Gaussian window 11 x 11, sigma 1.5, C1 = 0.01^2, C2 = 0.03^2, each color by itself
@@ -36,6 +47,9 @@ from llvq_mini.errors import LLVQError
 from llvq_mini.spherical import Quantizer
 
 PATCH = 8
+CONTENTS = ("shape", "plain")
+GAIN = 0.01
+"""The smallest gain, 2.5 of 255 gray levels: flatter patches are not worth amplifying."""
 TRAIN = ("astronaut.png", "rocket.jpg", "ihc.png", "retina.jpg", "hubble_deep_field.jpg", "china.jpg", "brick.png",
          "grass.png")  # fmt: skip
 TEST = ("chelsea.png", "coffee.png", "flower.jpg")
@@ -92,28 +106,49 @@ class _Residual(nn.Module):
         return x + self.body(x)
 
 
+def base_and_gain(pictures: Tensor) -> tuple[Tensor, Tensor]:
+    """The side information of "shape", after rounding: base pictures like `pictures`, gains (n, 1, H, W)."""
+    means = (255 * functional.avg_pool2d(pictures, PATCH)).round() / 255
+    base = functional.interpolate(means, scale_factor=PATCH, mode="bilinear")
+    power = functional.avg_pool2d((pictures - base).square().mean(dim=1, keepdim=True), PATCH)
+    step = (power.clamp_min(1e-12).log2() - math.log2(GAIN**2)).round().clamp(0, 15)  # of sqrt 2 in the root
+    return base, functional.interpolate(GAIN * torch.exp2(step / 2), scale_factor=PATCH)
+
+
 class Autoencoder(nn.Module):
     """Encoder, quantizer, decoder.  width: hidden channels, a multiple of 8; depth: blocks on each side."""
 
-    def __init__(self, quantizer: Quantizer, width: int = 96, depth: int = 2) -> None:
+    def __init__(self, quantizer: Quantizer, width: int = 96, depth: int = 1, content: str = "shape") -> None:
         super().__init__()
+        if content not in CONTENTS:
+            raise ValueError(f"Argument 'content' must be one of {CONTENTS}, got {content!r}.")
+        self.content = content
         blocks = [_Residual(width) for _ in range(2 * depth)]
         self.encoder = nn.Sequential(nn.Conv2d(3, width, PATCH, PATCH), *blocks[:depth])
         self.decoder = nn.Sequential(*blocks[depth:], nn.ConvTranspose2d(width, 3, PATCH, PATCH))
         self.to_token = nn.Conv2d(width, quantizer.channels, 1)
         self.from_token = nn.Conv2d(quantizer.channels, width, 1)
         self.quantizer = quantizer
+        some = torch.randint(quantizer.size, (1024,), generator=torch.Generator().manual_seed(0))
+        self.scale = 1 / float(quantizer.codewords(some).square().mean().sqrt())
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Pictures (n, 3, H, W), H and W multiples of 8 -> reconstructions alike, indices (n, H/8, W/8), loss."""
-        tokens = self.to_token(self.encoder(2 * pictures - 1)).movedim(1, -1)
+        base, gain = base_and_gain(pictures) if self.content == "shape" else (0.5, 0.5)
+        tokens = self.to_token(self.encoder((pictures - base) / gain)).movedim(1, -1)
         quantized, indices, loss = self.quantizer(tokens)
-        return self.decoder(self.from_token(quantized.movedim(-1, 1))) / 2 + 0.5, indices, loss
+        shape = self.decoder(self.from_token(self.scale * quantized.movedim(-1, 1)))
+        return base + gain * shape, indices, loss
 
     @property
     def bits_per_pixel(self) -> float:
-        """Rate of the code: log2 of its size, over the pixels of a patch."""
+        """Rate of the tokens: log2 of the size of the code, over the pixels of a patch."""
         return self.quantizer.bits * (self.quantizer.channels // self.quantizer.dim) / PATCH**2
+
+    @property
+    def side_bits_per_pixel(self) -> float:
+        """Rate of the side information, as it is, without entropy coding."""
+        return (3 * 8 + 4) / PATCH**2 if self.content == "shape" else 0.0
 
 
 def crops(pictures: Sequence[Tensor], count: int, size: int, generator: torch.Generator) -> Tensor:
@@ -135,27 +170,30 @@ def train(
     pictures: Sequence[Tensor],
     steps: int,
     seed: int = 0,
-    batch: int = 32,
+    batch: int = 8,
     size: int = 64,
     rate: float = 2e-3,
     width: int = 96,
-    depth: int = 2,
+    depth: int = 1,
+    content: str = "shape",
     device: str = "cpu",
     report: Callable[[int, float], None] | None = None,
 ) -> Autoencoder:
     """An autoencoder trained on random crops with AdamW, warmed up and then annealed by a cosine.
 
-    make: builds the quantizer, after the seed is set.  report: called with (step, mean squared error) every 50 steps.
+    make: builds the quantizer, after the seed is set.  report: called every 50 steps with
+    (steps done, mean squared error over those 50).
     Returns: the model in evaluation mode.
     """
     torch.manual_seed(seed)
-    model = Autoencoder(make(), width, depth).to(device).train()
+    model = Autoencoder(make(), width, depth, content).to(device).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=1e-4)
     warm = max(1, steps // 20)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda s: min((s + 1) / warm, 0.5 + 0.5 * math.cos(math.pi * min(1.0, s / steps)))
     )
     generator = torch.Generator().manual_seed(seed)
+    recent: list[Tensor] = []
     for step in range(steps):
         x = crops(pictures, batch, size, generator).to(device)
         y, _, auxiliary = model(x)
@@ -165,8 +203,9 @@ def train(
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         schedule.step()
-        if report is not None and step % 50 == 0:
-            report(step, float(error.detach()))
+        recent = [*recent[-49:], error.detach()]
+        if report is not None and (step + 1) % 50 == 0:
+            report(step + 1, float(torch.stack(recent).mean()))
     return model.eval()
 
 
@@ -214,6 +253,7 @@ def evaluate(model: Autoencoder, pictures: Sequence[Tensor]) -> dict[str, Any]:
         "psnr": sum(psnr(p, y) for p, y, _ in done) / len(done),
         "ssim": sum(ssim(p, y) for p, y, _ in done) / len(done),
         "bits_per_pixel": model.bits_per_pixel,
+        "side_bits_per_pixel": model.side_bits_per_pixel,
         "tokens": len(indices),
         "used": len(share),
         "usage_entropy_bits": float(-(share * share.log2()).sum()),

@@ -153,14 +153,16 @@ class FSQ(Quantizer):
         return self._values(indices[:, None] // self.place % self.levels)
 
 
-def nearest_row(x: Tensor, rows: Tensor, offset: Tensor | None = None, cells: int = 1 << 26) -> Tensor:
-    """The row with the largest <x, row> (minus offset), the first of equals, int64[n]; `cells` products at a time."""
-    step = max(1, cells // len(rows))
-    parts = []
-    for part in x.split(step):
-        score = part @ rows.T
-        parts.append((score if offset is None else score - offset).argmax(dim=-1))
-    return torch.cat(parts) if parts else x.new_zeros(0, dtype=torch.int64)
+def nearest_row(x: Tensor, rows: Tensor, offset: Tensor | None = None, block: int = 2048) -> Tensor:
+    """The row with the largest <x, row> (minus offset), the first of equals, int64[n]; `block` rows at a time."""
+    best = x.new_full((len(x),), -math.inf)
+    indices = torch.zeros(len(x), dtype=torch.int64, device=x.device)
+    for start in range(0, len(rows), block):  # a block of scores stays in the cache of a processor
+        score = x @ rows[start : start + block].T
+        value, at = (score if offset is None else score - offset[start : start + block]).max(dim=-1)
+        better = value > best
+        best, indices = torch.where(better, value, best), torch.where(better, at + start, indices)
+    return indices
 
 
 class SphericalList(Quantizer):

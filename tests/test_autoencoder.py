@@ -6,10 +6,12 @@ import math
 
 import pytest
 import torch
+from torch import nn
 
 from llvq_mini import autoencoder
 from llvq_mini.autoencoder import (
     Autoencoder,
+    base_and_gain,
     bundled_pictures,
     crops,
     evaluate,
@@ -20,7 +22,7 @@ from llvq_mini.autoencoder import (
 )
 from llvq_mini.errors import LLVQError
 from llvq_mini.spherical import SphericalLeech
-from llvq_mini.spherical_rivals import BSQ
+from llvq_mini.spherical_rivals import BSQ, FSQ
 
 
 def test_bundled_pictures_are_real_and_disjoint():
@@ -62,11 +64,53 @@ def test_crops_repeat_and_stay_inside():
 @pytest.mark.parametrize("quantizer", [SphericalLeech(48), BSQ(18)])
 def test_rate_and_shapes(quantizer):
     model = Autoencoder(quantizer, 16, 1).eval()
+    assert model.side_bits_per_pixel == 28 / 64 and model.scale == pytest.approx(quantizer.dim**0.5)
     y, indices, _ = model(torch.rand(2, 3, 16, 24))
     assert y.shape == (2, 3, 16, 24) and indices.shape[:3] == (2, 2, 3)
     assert model.bits_per_pixel == pytest.approx(
         quantizer.channels / quantizer.dim * math.log2(quantizer.size) / 64
     )
+
+
+def test_base_and_gain_are_what_the_decoder_can_know():
+    x = torch.rand(2, 3, 24, 40, generator=torch.Generator().manual_seed(1))
+    base, gain = base_and_gain(x)
+    assert base.shape == x.shape and gain.shape == (2, 1, 24, 40)
+    patches = gain.unfold(2, 8, 8).unfold(3, 8, 8).flatten(-2)
+    assert (patches == patches[..., :1]).all()  # one number a patch
+    power = ((x - base) / gain).square().mean(1, keepdim=True)
+    blocks = torch.nn.functional.avg_pool2d(power, 8)
+    assert ((0.5**0.5 - 1e-4 <= blocks) & (blocks <= 2**0.5 + 1e-4)).all()  # root mean square within 2^(1/4)
+    flat = torch.full((1, 3, 16, 16), 100 / 255)
+    base, gain = base_and_gain(flat)
+    assert torch.allclose(base, flat) and (gain == autoencoder.GAIN).all()
+
+
+def test_content():
+    x = torch.rand(1, 3, 16, 16)
+    plain = Autoencoder(BSQ(18), 16, 1, "plain").eval()
+    assert plain.side_bits_per_pixel == 0 and plain(x)[0].shape == x.shape
+    shape = Autoencoder(BSQ(18), 16, 1).eval()
+    nn.init.zeros_(shape.decoder[-1].weight)
+    nn.init.zeros_(shape.decoder[-1].bias)
+    assert torch.equal(
+        shape(x)[0], base_and_gain(x)[0]
+    )  # a decoder that says nothing leaves the base picture
+    with pytest.raises(ValueError, match="Argument 'content'"):
+        Autoencoder(BSQ(18), 16, 1, "color")
+
+
+def test_the_decoder_sees_codewords_of_one_size():
+    seen = []
+    for quantizer in (SphericalLeech(), BSQ(18), FSQ()):
+        model = Autoencoder(quantizer, 16, 1).eval()
+        model.from_token.register_forward_hook(
+            lambda _, inputs, __: seen.append(float(inputs[0].detach().std(correction=0)))
+        )
+        model(torch.rand(4, 3, 64, 64, generator=torch.Generator().manual_seed(2)))
+    assert (
+        seen[:2] == pytest.approx([1.0, 1.0], rel=0.02) and 0.2 < seen[2] < 1.6
+    )  # tanh fills its grid by training
 
 
 def test_a_short_run_learns_and_repeats():
@@ -75,9 +119,9 @@ def test_a_short_run_learns_and_repeats():
         * torch.tensor([1.0, 0.5, 0.2])[:, None, None]
         * torch.ones(1, 1, 64)
     )
-    runs = [train(SphericalLeech, [x], 25, batch=4, size=32, width=16, depth=1) for _ in range(2)]
+    runs = [train(SphericalLeech, [x], 25, batch=4, size=32, width=16, content="plain") for _ in range(2)]
     first, second = (evaluate(model, [x]) for model in runs)
     assert first == second
-    untrained = evaluate(Autoencoder(SphericalLeech(), 16, 1).eval(), [x])
+    untrained = evaluate(Autoencoder(SphericalLeech(), 16, 1, "plain").eval(), [x])
     assert first["psnr"] > untrained["psnr"] + 3
     assert first["tokens"] == 64 and 0 <= first["usage_entropy_bits"] <= 6

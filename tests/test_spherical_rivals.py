@@ -100,11 +100,14 @@ def test_classes_of_the_leech_code_are_parts_of_it():
         leech_class(100)
 
 
-def test_nearest_row_in_slices():
-    x, rows = torch.randn(50, 5), torch.randn(30, 5)
-    whole = torch.cdist(x, rows).argmin(dim=-1)
-    for cells in (1, 100, 10_000):
-        assert torch.equal(nearest_row(x, rows, rows.square().sum(dim=-1) / 2, cells), whole)
+def test_nearest_row_in_blocks():
+    x, rows = (8 * torch.randn(50, 5)).round(), (8 * torch.randn(30, 5)).round()  # exact sums: ties are ties
+    rows[20:] = rows[:10]  # of equal rows the first wins, also across blocks
+    whole = (x @ rows.T - rows.square().sum(dim=-1) / 2).argmax(dim=-1)
+    assert (whole < 20).all()
+    for block in (1, 7, 10, 64):
+        assert torch.equal(nearest_row(x, rows, rows.square().sum(dim=-1) / 2, block), whole)
+    assert nearest_row(x[:0], rows).shape == (0,)
 
 
 def test_fibonacci_on_the_circle_and_the_sphere():
