@@ -99,6 +99,35 @@ def test_workflows_are_well_formed() -> None:
         assert "secrets." not in path.read_text(encoding="utf-8"), path.name
 
 
+def test_publishing_keeps_the_versions_side_by_side(tmp_path: Path) -> None:
+    """A branch goes to latest/, a tag to vX.Y/; both stay, and the root leads to latest/."""
+
+    def git(*words: str, at: Path = tmp_path) -> str:
+        return subprocess.run(["git", *words], cwd=at, capture_output=True, text=True, check=True).stdout
+
+    work, site = tmp_path / "work", tmp_path / "site"
+    git("init", "-q", "--bare", "origin.git")
+    git("clone", "-q", "origin.git", "work")
+    (work / "a").write_text("a")
+    git("add", "a", at=work)
+    git("-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "first", at=work)
+    site.mkdir()
+    for reference, content in (("main", "one"), ("v1.2.3", "two"), ("main", "three")):
+        (site / "index.html").write_text(content)
+        command = ["bash", str(ROOT / ".ci" / "publish"), str(site), reference]
+        done = subprocess.run(command, cwd=work, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    names = ("latest/index.html", "v1.2/index.html", "versions.json", "index.html")
+    found = [git("show", f"gh-pages:{name}", at=tmp_path / "origin.git") for name in names]
+    assert found[:3] == ["three", "two", '["latest", "v1.2"]\n'] and 'url=latest/"' in found[3]
+    assert git("ls-tree", "--name-only", "gh-pages", at=tmp_path / "origin.git").split() == [
+        *(".nojekyll", "index.html", "latest", "v1.2", "versions.json")
+    ]
+    (site / "index.html").unlink()
+    command = ["bash", str(ROOT / ".ci" / "publish"), str(site), "main"]
+    assert "build the book first" in subprocess.run(command, cwd=work, capture_output=True, text=True).stderr
+
+
 def test_fingerprint_follows_names_and_contents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The hash that keys the execution cache changes with a file's content, its name, and a new file."""
     import llvq_book
