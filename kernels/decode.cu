@@ -31,7 +31,7 @@ __device__ inline void decode_weights(const u32* codes, i64 rows, int width, con
         for (i64 n = static_cast<i64>(blockIdx.x) * blockDim.x + threadIdx.x; n < rows * blocks; n += step) {
             const i64 row = n / blocks;
             const int column = 24 * static_cast<int>(n - row * blocks);
-            const auto p = t.decode(unpack_code(codes, n, bits));
+            const auto p = t.decode(unpack_code(codes, static_cast<u32>(n), bits));
             const float f = factor(t, p), scale = half_value(row_scale[row]);
             T* to = out + row * width + column;
 #pragma unroll
@@ -60,7 +60,7 @@ extern "C" __global__ void decode_points(const u32* codes, i64 n, const u8* blob
     with_tables<Tables>(blob, shared_bytes, [=](const Tables& t) {
         const i64 step = static_cast<i64>(gridDim.x) * blockDim.x;
         for (i64 k = static_cast<i64>(blockIdx.x) * blockDim.x + threadIdx.x; k < n; k += step) {
-            const Point p = t.decode(unpack_code(codes, k, t.bits()));
+            const Point p = t.decode(unpack_code(codes, static_cast<u32>(k), t.bits()));
             for (int j = 0; j < 6; ++j) points[6 * k + j] = p.v[j];
             levels[k] = p.level;
         }

@@ -114,6 +114,11 @@ inline unsigned __byte_perm(unsigned a, unsigned b, unsigned selector) {
     return result;
 }
 
+// The lower word of high:low, shifted right by the five low bits of `shift`.
+inline unsigned __funnelshift_r(unsigned low, unsigned high, unsigned shift) {
+    return (static_cast<std::uint64_t>(high) << 32 | low) >> (shift & 31);
+}
+
 inline int __dp4a(int a, int b, int sum) {
     for (int i = 0; i < 4; ++i) sum += static_cast<signed char>(a >> 8 * i) * static_cast<signed char>(b >> 8 * i);
     return sum;

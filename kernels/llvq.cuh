@@ -87,14 +87,25 @@ __device__ inline void with_tables(const u8* blob, int shared_bytes, Body body) 
     body(Order(llvq_shared, blob));
 }
 
-// Code n of a stream of `bits`-bit codes (pack.py). The stream is padded to whole words, with one word to spare.
-__device__ inline u64 unpack_code(const u32* stream, i64 n, int bits) {
-    const u64 at = static_cast<u64>(n) * bits;
-    const u32* word = stream + (at >> 5);
-    const int shift = at & 31;
-    u64 code = (static_cast<u64>(word[1]) << 32 | word[0]) >> shift;
-    if (shift + bits > 64) code |= static_cast<u64>(word[2]) << (64 - shift);
-    return bits == 64 ? code : code & ((1ull << bits) - 1);
+// Code n of a stream of `bits`-bit codes (pack.py). The stream is padded to whole words, with two words to spare, and
+// has fewer than 2^32 words: three of them and two funnel shifts take no decision and little arithmetic.
+__device__ inline u64 unpack_code(const u32* stream, u32 n, int bits) {
+    const u64 at = static_cast<u64>(n) * static_cast<u32>(bits);
+    const u32* word = stream + static_cast<u32>(at >> 5);
+    const u32 shift = static_cast<u32>(at), low = __funnelshift_r(word[0], word[1], shift);
+    const u32 high = __funnelshift_r(word[1], word[2], shift);
+    return (static_cast<u64>(high) << 32 | low) & (~0ull >> (64 - bits));
+}
+
+// __byte_perm for a selector whose nibbles are below 8; that one clears their upper bits first, an instruction a call.
+__device__ inline u32 picked(u32 a, u32 b, u32 selector) {
+#ifdef __CUDACC__
+    u32 bytes;
+    asm("prmt.b32 %0, %1, %2, %3;" : "=r"(bytes) : "r"(a), "r"(b), "r"(selector));
+    return bytes;
+#else
+    return __byte_perm(a, b, selector);
+#endif
 }
 
 // 0xff in byte j where bit j of the four low bits is set.
@@ -154,8 +165,8 @@ __device__ inline void put_octad(const Tables& t, int node, int n, u32 rank, u32
     const u32 first = reversed(t.at<u32>(QUAD, one), byte_mask(flips));
     const u32 second = reversed(t.at<u32>(QUAD, two), byte_mask(flips >> 4));
     const u32 order = odd ? 0x76543210u : t.at<u32>(ORDER, byte);
-    v[0] = __byte_perm(first, second, order);
-    v[1] = __byte_perm(first, second, order >> 16);
+    v[0] = picked(first, second, order);
+    v[1] = picked(first, second, order >> 16);
 }
 
 // The point with this index, and its shell.

@@ -37,7 +37,7 @@ __device__ inline int byte_product(const u32* v, const u32* x) {
 __device__ inline int block_product(const Point& p, const u32* x, int) { return byte_product(p.v, x); }
 
 __device__ inline int block_product(const PaddedPoint& p, const u32* x, int sum) {
-    return 2 * byte_product(p.u, x) - p.offset * sum;
+    return 2 * byte_product(p.u, x) - (p.offset == 15 ? 15 * sum : 16 * sum);
 }
 
 // The 48 bytes of x that one block needs, in three loads.
@@ -72,7 +72,7 @@ __device__ inline void matvec(const Order& t, const u32* codes, int rows, int wi
 #pragma unroll(BATCH == 1 ? Order::AT_ONCE : 1)
             for (int r = 0; r < ROWS_A_WARP; ++r) {
                 if (first + r >= rows) break;
-                const auto p = t.decode(unpack_code(codes, static_cast<i64>(first + r) * blocks + column, bits));
+                const auto p = t.decode(unpack_code(codes, static_cast<u32>((first + r) * blocks + column), bits));
                 const float f = factor(t, p);
 #pragma unroll
                 for (int b = 0; b < BATCH; ++b) {

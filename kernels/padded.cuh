@@ -21,15 +21,17 @@ struct PaddedPoint {
     int offset;  // 16 - e
 };
 
-// Bit i of eight to all four bits of nibble i (times 15) or to the upper three (times 14); products only shift here.
-__device__ inline u32 nibble_mask(u32 x, u32 times) {
+// Bit i of eight to all four bits of nibble i; products only shift here.
+__device__ inline u32 nibble_mask(u32 x) {
     x = x * 4097u & 0x000f000fu;
     x = x * 65u & 0x03030303u;
     x = x * 9u & 0x11111111u;
-    return x * times;
+    return x * 15u;
 }
 
-__device__ inline u32 low_bits(u32 x, u32 count) { return x & ~(0xffffffffu << count); }
+// The `count` low bits of x. Shifts look at the five low bits of a count only, so fields of a table are shifted into
+// place and never masked.
+__device__ inline u32 low_bits(u32 x, u32 count) { return x & ~(0xffffffffu << (count & 31)); }
 
 // Pointers are made once, so that a read costs no more than its address.
 struct PaddedTables {
@@ -62,38 +64,45 @@ struct PaddedTables {
     __device__ PaddedPoint decode(u64 code) const {
         int s = guess[static_cast<u32>(code >> (code_bits - 9))];
         while (code >= first_code[s + 1]) ++s;
-        const u64 within = code - first_code[s];
-        const int size = largest - s;
-        const uint4 cell = cells[first_cell[s] + static_cast<u32>(within >> size)];
-        const u32 other = cell.w, kind = other >> 8 & 31, shell = other >> 13 & 15;
-        const u32 k = kinds[kind], free_signs = k & 31, gain_bits = other >> 17 & 3;
-        const bool odd = kind == 0;
+        // A cell starts at a multiple of its size. So its fields are the lower bits of the code itself, and what the
+        // upper bits add to the number of the cell and to the first rank is subtracted in the tables, modulo 2^32.
+        const uint4 cell = cells[first_cell[s] + static_cast<u32>(code >> (largest - s))];
+        const u32 other = cell.w, k = kinds[other >> 10 & 31];
+        const bool odd = (other >> 10 & 31) == 0;
 
-        u64 rest = within & ((1ull << size) - 1);
-        u32 signs = low_bits(static_cast<u32>(rest), free_signs);
-        signs |= ((__popc(signs) ^ (shell - (k >> 21))) & 1) << free_signs;
-        rest >>= free_signs;
-        const u32 word = words[(k >> 9 & 4095) + low_bits(static_cast<u32>(rest), k >> 5 & 15)];
-        rest >>= k >> 5 & 15;
+        u32 low = static_cast<u32>(code), high = static_cast<u32>(code >> 32);
+        const auto drop = [&low, &high](u32 count) {
+            low = __funnelshift_r(low, high, count);
+            high >>= count & 31;
+        };
+        u32 signs = low_bits(low, k);
+        signs |= (__popc(signs | (other & 0x80000000u)) & 1) << (k & 31);  // the last sign follows from the others
+        drop(k);
+        const u32 word = words[(k >> 10) + low_bits(low, k >> 5)];
+        drop(k >> 5);
         PaddedPoint p;
         p.offset = odd ? 15 : 16;
-        p.factor = factors[shell * 8 + low_bits(static_cast<u32>(rest), gain_bits)];
-        rest >>= gain_bits;
+        p.factor = factors[(other >> 12 & 0xf8) + low_bits(low, other >> 20)];
+        drop(other >> 20);
         u32 octads[3];
-        octads[2] = rows[cell.z + low_bits(static_cast<u32>(rest), other >> 4 & 15)];
-        rest >>= other >> 4 & 15;
-        octads[1] = rows[cell.y + low_bits(static_cast<u32>(rest), other & 15)];
-        octads[0] = rows[cell.x + static_cast<u32>(rest >> (other & 15))];
+        octads[2] = rows[cell.z + low_bits(low, other >> 5)];
+        drop(other >> 5);
+        octads[1] = rows[cell.y + low_bits(low, other)];
+        octads[0] = rows[cell.x + __funnelshift_r(low, high, other)];
+
+        // An odd vector is reversed on its word and keeps its order: as an even one whose octads all have weight 8.
+        const u32 whole = odd ? 255 : 0, reversible = odd ? 0xffffffffu : 0xeeeeeeeeu;
+        if (odd) signs = word;
 #pragma unroll
         for (int o = 0; o < 3; ++o) {
-            const u32 byte = word >> 8 * o & 255, weight = __popc(byte);
-            const u32 flips = odd ? byte : low_bits(signs, weight);
+            const u32 byte = (word >> 8 * o & 255) | whole, weight = __popc(byte);
+            const u32 flips = o < 2 ? low_bits(signs, weight) : signs;
             signs >>= weight;
-            const u32 octad = octads[o] ^ nibble_mask(flips, odd ? 15 : 14);
+            const u32 octad = octads[o] ^ (nibble_mask(flips) & reversible);
             const u32 even_places = octad & 0x0f0f0f0fu, odd_places = octad >> 4 & 0x0f0f0f0fu;
-            const u32 places = odd ? 0x73625140u : order[byte];
-            p.u[2 * o] = __byte_perm(even_places, odd_places, places);
-            p.u[2 * o + 1] = __byte_perm(even_places, odd_places, places >> 16);
+            const u32 places = order[byte];
+            p.u[2 * o] = picked(even_places, odd_places, places);
+            p.u[2 * o + 1] = picked(even_places, odd_places, places >> 16);
         }
         return p;
     }

@@ -39,10 +39,12 @@ class Layout(NamedTuple):
 
     bits: of a code.  largest: the largest S.
     rows, uint32: octads as nibbles, by weight of the octad and excess.  words, uint32[4096]: Golay words by kind.
-    cells, uint32 (cells, 4): first row of octads 1, 2, 3; bits of ranks 2 and 3 (4 each), kind (5), shell (4), bits of
-        the gain (2).
-    kinds, uint32[28]: bits of signs (5) and word (4), first word (12), weight of the word / 4.
-    first_code, int64[64], first_cell, int32[64]: of the class of cells of 2^(largest - s) codes, s = 0, 1, ...
+    cells, uint32 (cells, 4): first row of octads 1, 2, 3; five bits each for the bits of ranks 2 and 3, kind, shell and
+        bits of the gain, and in bit 31 the parity of the signs. The first row of octad 1 is less by what the upper bits
+        of a code add to its rank, modulo 2^32.
+    kinds, uint32[28]: bits of signs (5) and word (5), first word.
+    first_code, int64[64]: of the class of cells of 2^S codes, S = largest - s, s = 0, 1, ...
+    first_cell, uint32[64]: number of a class's first cell, less first_code / 2^S, modulo 2^32.
     guess, uint8[512]: class of the first code with these upper bits.
     position, int64: cell by kind, shell and the excesses of octads 1 and 2, -1 where there is none.
     base, int64: first code of a cell.  size, int64 (cells, 5): bits of signs, word, gain, rank 3, rank 2.
@@ -55,7 +57,7 @@ class Layout(NamedTuple):
     cells: NDArray[np.uint32]
     kinds: NDArray[np.uint32]
     first_code: NDArray[np.int64]
-    first_cell: NDArray[np.int32]
+    first_cell: NDArray[np.uint32]
     guess: NDArray[np.uint8]
     position: NDArray[np.int64]
     base: NDArray[np.int64]
@@ -128,19 +130,22 @@ def _assembled(t: Tables, rows: NDArray[np.uint32], found: list) -> Layout:
     base = np.concatenate([[0], np.cumsum(2 ** total.astype(np.int64))])
     bits, largest = int(base[-1] - 1).bit_length(), int(total[0])
     first_code = np.full(CLASSES, 1 << 62, dtype=np.int64)
-    first_cell = np.zeros(CLASSES, dtype=np.int32)
+    first_cell = np.zeros(CLASSES, dtype=np.uint32)
     for s in range(largest + 1):
         cell = int(np.searchsorted(-total, s - largest))
-        first_code[s], first_cell[s] = base[cell], cell
+        first_code[s], first_cell[s] = base[cell], (cell - (int(base[cell]) >> (largest - s))) % 2**32
     position = np.full((len(KINDS), MAX_CAP + 1, 2 * MAX_CAP, 2 * MAX_CAP), -1, dtype=np.int64)
     cells = np.zeros((len(found), 4), dtype=np.uint32)
     for number, (_, kind, m, a, b, starts, widths) in enumerate(found):
         position[kind, m, a, b] = number
-        assert max(widths[2:]) < 16, "a field of a cell is too narrow"
-        cells[number] = *starts, widths[4] | widths[3] << 4 | kind << 8 | m << 13 | widths[2] << 17
-    weight = np.array([max(sum(kind), 0) for kind in KINDS])
+        known = sum(widths[:5])  # bits below the rank of octad 1
+        first_row = (starts[0] - (int(base[number]) >> known)) % 2**32
+        parity = (m - max(sum(KINDS[kind]), 0) // 4) & 1
+        cells[number] = (
+            first_row, *starts[1:], widths[4] | widths[3] << 5 | kind << 10 | m << 15 | widths[2] << 20 | parity << 31
+        )  # fmt: skip
     word_bits = [12] + [_width(int(n)) for n in np.bincount(t.word_kind, minlength=len(KINDS))[1:]]
-    kinds = t.sign_bits | np.array(word_bits) << 5 | t.word_start << 9 | weight // 4 << 21
+    kinds = t.sign_bits | np.array(word_bits) << 5 | t.word_start << 10
     guess = np.searchsorted(first_code, np.arange(1 << BUCKETS) << (bits - BUCKETS), side="right") - 1
     return Layout(
         bits, largest, rows, golay.WORDS[t.words], cells, kinds.astype(np.uint32), first_code, first_cell,

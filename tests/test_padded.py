@@ -120,11 +120,14 @@ def test_a_flipped_bit_of_a_table_shows(monkeypatch):
     layer = random_layer(CODEBOOKS["tapered"], 60, 960)
     good, want = gpu_tables.padded_tables_of(layer.codebook), in_rotated_coordinates(layer)
     header = good[: 4 * gpu_tables.HEADER].view(np.int32)
-    for name in ("rows", "words", "order", "factor", "kinds"):
+    # a bit of the first word of a kind and the parity of a cell's signs; others would lead out of the tables
+    flips = {"rows": 1, "words": 1, "order": 1, "factor": 1, "kinds": 4, "cells": 128}
+    for name, flip in flips.items():
         slot = gpu_tables.PADDED_ARRAYS.index(name)
         bad = good.copy()
         end = header[slot + 1] if slot + 1 < len(gpu_tables.PADDED_ARRAYS) else len(good)
-        bad[header[slot] : end : 4] ^= 1
+        first = {"kinds": 1, "cells": 15}.get(name, 0)  # byte of the bit in its entry
+        bad[header[slot] + first : end : 16 if name == "cells" else 4] ^= flip
         monkeypatch.setattr(gpu_tables, "padded_tables_of", lambda _, bad=bad: bad)
         machine = HostMachine(library())  # another one would keep the good tables
         assert (gpu.Matrix(layer, machine).rotated_weights() != want).any(), name
