@@ -5,7 +5,8 @@
 These are facts about machine code, not timings.  Registers, stack and spills come from the assembler's report
 through NVRTC (the pinned package nvidia-cuda-nvrtc-cu12); instructions are counted by `nvdisasm` where that tool is on
 the path (package nvidia-cuda-nvdisasm) and left out otherwise.  A kernel's instructions include its prologue, and
-loops count once.  `ceilings` puts the work beside an H100's limits: what a block of 24 weights may cost if decoding is
+loops count once; of a product, the instructions for one block are counted besides, and how many of them belong to the
+units of integers, which start one only every other clock.  `ceilings` puts the work beside an H100's limits: what a block of 24 weights may cost if decoding is
 to keep up with memory.
 
 Prints a table for people and, as the last line, the same in JSON.
@@ -36,6 +37,9 @@ REPORT = re.compile(
     r"(?P<loads>\d+) bytes spill loads.*?Used (?P<registers>\d+) registers",
     re.DOTALL,
 )
+HALF_RATE = {"SHF", "LOP3", "PRMT", "LEA", "IADD3", "VIADD", "SEL", "ISETP", "PLOP3"}
+"""Shifts, logic, sums and comparisons of integers: 64 lanes a clock and multiprocessor, half of what is started
+(CUDA C++ Best Practices Guide 13, "Throughput of Native Arithmetic Instructions", 8.0 and 9.0)."""
 H100 = {"bandwidth": 3.35e12, "multiprocessors": 132, "schedulers": 4, "clock": 1.7e9}
 
 
@@ -94,7 +98,8 @@ def a_block(lines: list[str]) -> dict[str, float]:
         return {}
     counts = max(loops, key=lambda loop: loop[2]["IDP"])[2]
     scale = 12 / counts["IDP"]
-    return {"all": counts.total() * scale, **{name: n * scale for name, n in counts.most_common(8)}}
+    half_rate = sum(counts[name] for name in HALF_RATE) * scale
+    return {"all": counts.total() * scale, "half rate": half_rate, **{name: n * scale for name, n in counts.most_common(8)}}
 
 
 def main() -> None:

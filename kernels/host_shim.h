@@ -21,6 +21,9 @@
 #define __align__(n) __attribute__((aligned(n)))
 #define __restrict__ __restrict
 
+struct uint2 {
+    unsigned x, y;
+};
 struct uint4 {
     unsigned x, y, z, w;
 };
@@ -114,7 +117,10 @@ inline unsigned __byte_perm(unsigned a, unsigned b, unsigned selector) {
     return result;
 }
 
-// The lower word of high:low, shifted right by the five low bits of `shift`.
+// The lower word of high:low, shifted right by the five low bits of `shift`; the upper word, shifted left.
+inline unsigned __funnelshift_l(unsigned low, unsigned high, unsigned shift) {
+    return (static_cast<std::uint64_t>(high) << 32 | low) << (shift & 31) >> 32;
+}
 inline unsigned __funnelshift_r(unsigned low, unsigned high, unsigned shift) {
     return (static_cast<std::uint64_t>(high) << 32 | low) >> (shift & 31);
 }

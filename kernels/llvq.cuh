@@ -91,8 +91,9 @@ __device__ inline void with_tables(const u8* blob, int shared_bytes, Body body) 
 // has fewer than 2^32 words: three of them and two funnel shifts take no decision and little arithmetic.
 __device__ inline u64 unpack_code(const u32* stream, u32 n, int bits) {
     const u64 at = static_cast<u64>(n) * static_cast<u32>(bits);
-    const u32* word = stream + static_cast<u32>(at >> 5);
-    const u32 shift = static_cast<u32>(at), low = __funnelshift_r(word[0], word[1], shift);
+    const u32 shift = static_cast<u32>(at);
+    const u32* word = stream + __funnelshift_r(shift, static_cast<u32>(at >> 32), 5);
+    const u32 low = __funnelshift_r(word[0], word[1], shift);
     const u32 high = __funnelshift_r(word[1], word[2], shift);
     return (static_cast<u64>(high) << 32 | low) & (~0ull >> (64 - bits));
 }

@@ -143,10 +143,17 @@ class Kernels:
     """Everything about a packed matrix but its numbers: code, shape and rotation, and so which kernels run and how.
 
     order: of the codes, see gpu_tables.order_of.  Tables go to a machine once, however many matrices share them.
+    staged: copy tables to shared memory where they fit; otherwise they are read where they are, through the cache.
     """
 
     def __init__(
-        self, codebook: Codebook, shape: tuple[int, int], seed: int, machine: Machine, order: str
+        self,
+        codebook: Codebook,
+        shape: tuple[int, int],
+        seed: int,
+        machine: Machine,
+        order: str,
+        staged: bool = True,
     ) -> None:
         self.shape, self.machine = shape, machine
         rows, width = shape
@@ -154,7 +161,8 @@ class Kernels:
         self.words = gpu_tables.words_in(self.blocks, codebook, order)
         make = gpu_tables.padded_tables_of if order == "padded" else gpu_tables.tables_of
         key = ("tables", order, json.dumps(codebook.spec()))
-        self._tables = kept(machine, key, lambda: Tables.put(make(codebook), machine))
+        tables = kept(machine, key, lambda: Tables.put(make(codebook), machine))
+        self._tables = tables if staged else Tables(tables.blob, 0)
         self.rotator = Rotator(Rotation(width, seed), machine)
         self._infix = "padded_" if order == "padded" else ""
 
@@ -196,14 +204,17 @@ class Matrix:
     """A quantized weight matrix in the memory of a machine; never written out unless asked for.
 
     order: 'padded', codes rewritten for fast decoding (padded.py), or 'file'; None takes 'padded' where the codebook
-    has it.  The attribute `order` says which it is, `bits_per_weight` what a product reads.  Results are the same bits.
+    has it.  The attribute `order` says which it is, `bits_per_weight` what a product reads.  staged: see Kernels.
+    Results are the same bits.
     """
 
-    def __init__(self, layer: QuantizedLinear, machine: Machine, order: str | None = None) -> None:
+    def __init__(
+        self, layer: QuantizedLinear, machine: Machine, order: str | None = None, staged: bool = True
+    ) -> None:
         self.shape, self.order = layer.shape, order or gpu_tables.order_of(layer.codebook)
         if self.order not in ("padded", "file"):
             raise ValueError(f"Argument 'order' must be 'padded', 'file' or None, got {order!r}.")
-        self._kernels = Kernels(layer.codebook, layer.shape, layer.seed, machine, self.order)
+        self._kernels = Kernels(layer.codebook, layer.shape, layer.seed, machine, self.order, staged)
         n = self._kernels.blocks
         self._codes = machine.put(gpu_tables.stream_of(layer.codes, n, layer.codebook, self.order))
         self._row_scale = machine.put(np.ascontiguousarray(layer.row_scale))

@@ -26,7 +26,7 @@ ARRAYS = (
 )  # fmt: skip
 """Arrays in the order of the slots of kernels/llvq.cuh."""
 PADDED_ARRAYS = (
-    "first_code", "first_cell", "guess", "cells", "kinds", "words", "order", "factor", "rows",
+    "buckets", "cells", "words", "order", "factor", "rows",
 )  # fmt: skip
 """The same for kernels/padded.cuh."""
 HEADER, STAGED = 32, 31
@@ -141,16 +141,15 @@ def padded_tables_of(codebook: Codebook) -> NDArray[np.uint8]:
     """Everything the kernels need to decode codes in the order of a GPU; see `tables_of`."""
     start, _, by_level, _ = codes_of(codebook)
     order, gains = padded_layout(codebook), _gains_of_shells(codebook, len(start))
-    place = np.argsort(index._ORDER, axis=1)
-    interleaved = np.where(
-        place & 1, 4 + (place >> 1), place >> 1
-    )  # odd nibbles are unpacked behind the even ones
+    nibble = padded.NIBBLES[np.argsort(index._ORDER, axis=1)]
+    byte = np.where(nibble & 1, 4 + (nibble >> 1), nibble >> 1)  # odd nibbles are unpacked behind the even ones
     factor = np.zeros((padded.MAX_CAP + 1, 8), dtype=np.float32)
     for m, count in enumerate(gains):
         factor[m, :count] = by_level[len(start) - count :, m]
     arrays = order._asdict() | {"factor": factor}
-    arrays["order"] = (interleaved << 4 * np.arange(8)).sum(axis=1).astype(np.uint32)
-    return _blob(PADDED_ARRAYS, arrays, (order.bits, order.largest), PADDED_ARRAYS.index("rows"))
+    arrays["order"] = (byte << 4 * np.arange(8)).sum(axis=1).astype(np.uint32)
+    arrays["words"] = 4 * order.words  # as offsets in bytes
+    return _blob(PADDED_ARRAYS, arrays, (order.bits, order.first_even), PADDED_ARRAYS.index("rows"))
 
 
 def repacked(stream: NDArray[np.uint8], n: int, codebook: Codebook) -> NDArray[np.uint8]:

@@ -6,11 +6,15 @@ A file numbers points densely (index.py): every level of its tree costs a search
     cell   kind of block, shell, excess of each octad         every point lies in one cell
     inside a cell, from the low bits up:  signs, word, gain, ranks of the octads 3, 2, 1, each rounded up to whole bits
 
-A cell has 2^S codes.  Cells are sorted by falling S, so each starts at a multiple of its size, and a code says its
-cell by the class of its size (a few comparisons), a shift and a table.  The rounding costs 1.1 bits: 50 instead of 48
-for the default code, 2.083 bits a weight.  The octads are listed outright as eight nibbles u = t + 8 with
-v = 2 t + e, |t| <= 7, which holds for caps up to 15; a reversal flips bits of a nibble (all four for odd vectors, the
-upper three for even ones on the word).
+A cell has 2^S codes.  Cells are sorted by falling S, so each starts at a multiple of its size, and cells of a new size
+begin at a multiple of 2^(bits - 9): so the upper nine bits of a code say the size of its cell, and a shift and an
+addition its number.  The last sign of a block follows from the others, but is written out: a parity takes time.  All
+that costs 2 bits: 50 instead of 48 for the default code, 2.083 bits a weight.
+
+The octads are listed outright as eight nibbles u = t + 8 with v = 2 t + e, |t| <= 7, which holds for caps up to 15; a
+reversal flips bits of a nibble (all four for odd vectors, the upper three for even ones on the word).  NIBBLES says
+which nibble holds coordinate j: the order in which one multiplication spreads eight sign bits over eight nibbles,
+because x (1 + 2^9 + 2^18 + 2^27) has bit j of x at the top of nibble NIBBLES[j], and the four copies do not overlap.
 
 `layout` makes the tables (kernels/padded.cuh has their use), `repack` rewrites codes.  Nothing here goes into files.
 Source: this project.  Tests: tests/test_padded.py.
@@ -30,35 +34,36 @@ from llvq_mini._index_tables import KINDS, OCTAD_QUADS, Tables, tables
 from llvq_mini._parallel import KERNEL
 
 MAX_CAP = 15
-CLASSES, BUCKETS = 64, 9
-"""Room for size classes; bits of a code that look up the first class to try."""
+BUCKETS = 9
+"""Upper bits of a code that name the size of its cell."""
+NIBBLES = np.array([6, 4, 2, 0, 7, 5, 3, 1])
+"""Nibble of coordinate j of an octad in tree order."""
+FIRST_ROW = 13
+"""The first row of octads 2 and 3 begins at this bit of their words of a cell."""
 
 
 class Layout(NamedTuple):
     """Tables of one code in the order of a GPU.
 
-    bits: of a code.  largest: the largest S.
-    rows, uint32: octads as nibbles, by weight of the octad and excess.  words, uint32[4096]: Golay words by kind.
-    cells, uint32 (cells, 4): first row of octads 1, 2, 3; five bits each for the bits of ranks 2 and 3, kind, shell and
-        bits of the gain, and in bit 31 the parity of the signs. The first row of octad 1 is less by what the upper bits
-        of a code add to its rank, modulo 2^32.
-    kinds, uint32[28]: bits of signs (5) and word (5), first word.
-    first_code, int64[64]: of the class of cells of 2^S codes, S = largest - s, s = 0, 1, ...
-    first_cell, uint32[64]: number of a class's first cell, less first_code / 2^S, modulo 2^32.
-    guess, uint8[512]: class of the first code with these upper bits.
+    bits: of a code.
+    rows, uint32: octads as nibbles, by weight of the octad and excess, odd ones before `first_even`.  words, uint32[4096]: Golay words by kind.
+    cells, uint32 (cells, 4): x, first row of octad 1, less what the upper bits of a code add to its rank, modulo 2^32;
+        y, bits of the signs (5), of the word (5), first row of octad 2 (from bit 13); z, bits of rank 3 (5),
+        of rank 2 (5), first row of octad 3 (from bit 13); w, bits of the gain (5), shell (5), weights of octads 1 and 2
+        (5 each), first word (12).
+    buckets, uint32 (512, 2), by the upper nine bits of a code: number of the first cell of this size, less what the
+        upper bits of a code add to it, modulo 2^32; S.
     position, int64: cell by kind, shell and the excesses of octads 1 and 2, -1 where there is none.
-    base, int64: first code of a cell.  size, int64 (cells, 5): bits of signs, word, gain, rank 3, rank 2.
+    base, int64: first code of a cell, and the end of the last.
+    size, int64 (cells, 6): bits of signs, word, gain, ranks 3, 2 and 1, S together.
     """
 
     bits: int
-    largest: int
+    first_even: int
     rows: NDArray[np.uint32]
     words: NDArray[np.uint32]
     cells: NDArray[np.uint32]
-    kinds: NDArray[np.uint32]
-    first_code: NDArray[np.int64]
-    first_cell: NDArray[np.uint32]
-    guess: NDArray[np.uint8]
+    buckets: NDArray[np.uint32]
     position: NDArray[np.int64]
     base: NDArray[np.int64]
     size: NDArray[np.int64]
@@ -87,7 +92,7 @@ def _rows(t: Tables, cap: int) -> tuple[NDArray[np.uint32], dict[tuple[int, int]
         for n in range((2 * cap - 3 if weight < 0 else cap) + 1):
             octads = _octad(t, weight, n).astype(np.int64)
             half = (octads - (weight < 0)) >> 1
-            nibbles = ((half & 15 ^ 8) << 4 * np.arange(8)).sum(axis=1)
+            nibbles = ((half & 15 ^ 8) << 4 * NIBBLES).sum(axis=1)
             where[weight, n] = at, len(nibbles)
             found.append(nibbles.astype(np.uint32))
             at += len(nibbles)
@@ -117,40 +122,54 @@ def layout(cap: int, gains: tuple[int, ...]) -> Layout:
                     octads = [where[w, x] for w, x in zip(weights, (a, b, n - a - b), strict=True)]
                     if min(count for _, count in octads) == 0:
                         continue
-                    widths = [int(t.sign_bits[kind]), _width(word_count[kind]), _width(gains[m])]
+                    widths = [max(sum(weights), 0), _width(word_count[kind]), _width(gains[m])]
                     widths += [_width(count) for _, count in reversed(octads)]
                     found.append((-sum(widths), kind, m, a, b, [start for start, _ in octads], widths))
     found.sort(key=lambda cell: cell[:5])
-    return _assembled(t, rows, found)
+    return _assembled(t, rows, where[8, 0][0], found)
 
 
-def _assembled(t: Tables, rows: NDArray[np.uint32], found: list) -> Layout:
+def _placed(total: NDArray[np.int64]) -> tuple[int, NDArray[np.int64]]:
+    """Bits of a code and first code of every cell of 2^total codes, with the end: sizes fall, new ones begin a bucket."""
+    bits = int((1 << total).sum() - 1).bit_length()
+    while True:
+        base, at, before = [], 0, -1
+        for s in total.tolist():
+            if s != before:
+                at += -at % (1 << max(bits - BUCKETS, 0))
+            base.append(at)
+            at, before = at + (1 << s), s
+        if at <= 1 << bits:
+            return bits, np.array([*base, at])
+        bits += 1
+
+
+def _assembled(t: Tables, rows: NDArray[np.uint32], first_even: int, found: list) -> Layout:
     """The tables of sorted cells."""
-    total = np.array([-cell[0] for cell in found])
-    base = np.concatenate([[0], np.cumsum(2 ** total.astype(np.int64))])
-    bits, largest = int(base[-1] - 1).bit_length(), int(total[0])
-    first_code = np.full(CLASSES, 1 << 62, dtype=np.int64)
-    first_cell = np.zeros(CLASSES, dtype=np.uint32)
-    for s in range(largest + 1):
-        cell = int(np.searchsorted(-total, s - largest))
-        first_code[s], first_cell[s] = base[cell], (cell - (int(base[cell]) >> (largest - s))) % 2**32
+    size = np.array([cell[6] for cell in found])
+    total = size.sum(axis=1)
+    bits, base = _placed(total)
     position = np.full((len(KINDS), MAX_CAP + 1, 2 * MAX_CAP, 2 * MAX_CAP), -1, dtype=np.int64)
     cells = np.zeros((len(found), 4), dtype=np.uint32)
     for number, (_, kind, m, a, b, starts, widths) in enumerate(found):
+        signs, word, gain, third, second, _ = widths
         position[kind, m, a, b] = number
-        known = sum(widths[:5])  # bits below the rank of octad 1
-        first_row = (starts[0] - (int(base[number]) >> known)) % 2**32
-        parity = (m - max(sum(KINDS[kind]), 0) // 4) & 1
+        weights = (8, 8) if kind == 0 else KINDS[kind][:2]  # an odd vector may be reversed everywhere
+        first_row = (starts[0] - (int(base[number]) >> sum(widths[:5]))) % 2**32
         cells[number] = (
-            first_row, *starts[1:], widths[4] | widths[3] << 5 | kind << 10 | m << 15 | widths[2] << 20 | parity << 31
-        )  # fmt: skip
-    word_bits = [12] + [_width(int(n)) for n in np.bincount(t.word_kind, minlength=len(KINDS))[1:]]
-    kinds = t.sign_bits | np.array(word_bits) << 5 | t.word_start << 10
-    guess = np.searchsorted(first_code, np.arange(1 << BUCKETS) << (bits - BUCKETS), side="right") - 1
-    return Layout(
-        bits, largest, rows, golay.WORDS[t.words], cells, kinds.astype(np.uint32), first_code, first_cell,
-        guess.astype(np.uint8), position, base, np.array([cell[6][:5] for cell in found]),
-    )  # fmt: skip
+            first_row,
+            signs | word << 5 | starts[1] << FIRST_ROW,
+            third | second << 5 | starts[2] << FIRST_ROW,
+            gain | m << 5 | weights[0] << 10 | weights[1] << 15 | int(t.word_start[kind]) << 20,
+        )
+    assert len(rows) < 1 << 32 - FIRST_ROW, "the number of a row is too long"
+    buckets = np.zeros((1 << BUCKETS, 2), dtype=np.uint32)
+    for bucket in range(1 << BUCKETS):
+        cell = int(np.searchsorted(base[:-1], bucket << bits - BUCKETS, side="right")) - 1
+        s = int(total[cell])
+        first = int(np.searchsorted(-total, -s))
+        buckets[bucket] = (first - (int(base[first]) >> s)) % 2**32, s
+    return Layout(bits, first_even, rows, golay.WORDS[t.words], cells, buckets, position, base, size)
 
 
 @njit(**KERNEL)
@@ -176,6 +195,8 @@ def _repack(t, points, gains, position, base, size, out):
         b, rank2, rank3 = index._split(t, t.right[root], n - a, rank)
         cell = position[kind, m, a, b]
         value, shift = choice & ((1 << bits) - 1), size[cell, 0]
+        if bits > 0:
+            value |= ((index._parity(value) ^ n) & 1) << bits
         value |= word << shift
         shift += size[cell, 1]
         value |= gains[row] << shift

@@ -3,20 +3,18 @@ when a barrier is missing."""
 
 from __future__ import annotations
 
-import faulthandler
-import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
 
 import numpy as np
 import pytest
+from mutants import fails, mutated
 from nvrtc import compile_source
 from test_kernels import CODEBOOKS, valid_codes, values
 
 from llvq_mini import gpu, pack, search
-from llvq_mini.host import HostMachine, build, library
+from llvq_mini.host import HostMachine, library
 from llvq_mini.rotate import Rotation
 
 FILES = sorted(set(gpu.FILES.values()))
@@ -80,28 +78,6 @@ def test_nvcc_compiles_with_warnings_as_errors(tmp_path, capability):
     for file in FILES:
         command = ["nvcc", "-std=c++17", f"-arch=sm_{capability}", "-Werror", "all-warnings", "-cubin", "-o"]
         subprocess.run([*command, str(tmp_path / "out.cubin"), str(gpu.sources() / file)], check=True)
-
-
-def mutated(tmp_path, file: str, old: str, new: str):
-    """The kernels with one piece of one source replaced everywhere, compiled for the CPU."""
-    shutil.copytree(gpu.sources(), tmp_path / "kernels")
-    path = tmp_path / "kernels" / file
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new))
-    return build(tmp_path, tmp_path / "kernels")
-
-
-def fails(machine: HostMachine, proof: Callable[[HostMachine], bool]) -> bool:
-    """Whether a proof goes wrong: a wrong result, an error or a crash, hence a process of its own."""
-    child = os.fork()
-    if child == 0:
-        faulthandler.disable()
-        try:
-            os._exit(0 if proof(machine) else 1)
-        finally:
-            os._exit(2)
-    return os.waitpid(child, 0)[1] != 0
 
 
 def rotates(machine: HostMachine) -> bool:

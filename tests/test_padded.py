@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from mutants import fails
 from test_kernels import CODEBOOKS, in_rotated_coordinates, random_layer, valid_codes
 
 from llvq_mini import gpu, gpu_tables, index, pack, padded
@@ -35,9 +36,11 @@ def test_the_default_code_takes_50_bits_and_6033_cells():
 
 def test_cells_are_aligned_disjoint_and_large_enough():
     order = padded.layout(12, DEFAULT)
-    sizes = np.diff(order.base)
+    sizes = 1 << order.size.sum(axis=1)
     assert (order.base[:-1] % sizes == 0).all() and (np.diff(sizes) <= 0).all()
-    assert (sizes & (sizes - 1) == 0).all()
+    assert (np.diff(order.base) >= sizes).all()
+    begins = np.flatnonzero(np.diff(sizes, prepend=0))
+    assert (order.base[begins] % (1 << order.bits - padded.BUCKETS) == 0).all(), "upper bits say the size"
     found = np.sort(order.position[order.position >= 0])
     assert (found == np.arange(len(order.cells))).all()
 
@@ -100,6 +103,21 @@ def test_both_orders_give_the_same_product_to_the_last_bit(machine, name, batch,
     np.testing.assert_array_equal(gpu.Matrix(layer, machine, "padded").matvec(x), in_file_order)
 
 
+def test_tables_in_the_cache_give_the_same_product():
+    layer = random_layer(CODEBOOKS["tapered"], 9, 96)
+    x = np.random.default_rng(3).standard_normal((1, 96)).astype(np.float32)
+    asked: list[int] = []
+
+    class Watched(HostMachine):
+        def launch(self, name, grid, block, shared, args):
+            asked.append(shared)
+            super().launch(name, grid, block, shared, args)
+
+    products = [gpu.Matrix(layer, Watched(library()), staged=staged).matvec(x) for staged in (True, False)]
+    np.testing.assert_array_equal(*products)
+    assert asked[1] > 100_000 and asked[3] == 0
+
+
 def test_every_gain_of_every_shell(machine):
     """First and last point of every shell with every gain that reaches it."""
     codebook = Tapered((8, 9, 10, 11, 12, 12), levels=np.linspace(3, 6, 6))
@@ -116,21 +134,26 @@ def test_every_gain_of_every_shell(machine):
     np.testing.assert_array_equal(matrix.rotated_weights(), in_rotated_coordinates(layer))
 
 
-def test_a_flipped_bit_of_a_table_shows(monkeypatch):
+@pytest.mark.parametrize("name", gpu_tables.PADDED_ARRAYS)
+def test_two_swapped_rows_of_a_table_show(name, monkeypatch):
+    """Neighbors change places, all over the table; codes may then lead out of it, hence a process of its own."""
     layer = random_layer(CODEBOOKS["tapered"], 60, 960)
-    good, want = gpu_tables.padded_tables_of(layer.codebook), in_rotated_coordinates(layer)
-    header = good[: 4 * gpu_tables.HEADER].view(np.int32)
-    # a bit of the first word of a kind and the parity of a cell's signs; others would lead out of the tables
-    flips = {"rows": 1, "words": 1, "order": 1, "factor": 1, "kinds": 4, "cells": 128}
-    for name, flip in flips.items():
-        slot = gpu_tables.PADDED_ARRAYS.index(name)
-        bad = good.copy()
-        end = header[slot + 1] if slot + 1 < len(gpu_tables.PADDED_ARRAYS) else len(good)
-        first = {"kinds": 1, "cells": 15}.get(name, 0)  # byte of the bit in its entry
-        bad[header[slot] + first : end : 16 if name == "cells" else 4] ^= flip
-        monkeypatch.setattr(gpu_tables, "padded_tables_of", lambda _, bad=bad: bad)
-        machine = HostMachine(library())  # another one would keep the good tables
-        assert (gpu.Matrix(layer, machine).rotated_weights() != want).any(), name
+    bad, want = gpu_tables.padded_tables_of(layer.codebook).copy(), in_rotated_coordinates(layer)
+    header = bad[: 4 * gpu_tables.HEADER].view(np.int32)
+    slot = gpu_tables.PADDED_ARRAYS.index(name)
+    end = header[slot + 1] if slot + 1 < len(gpu_tables.PADDED_ARRAYS) else len(bad)
+    pairs = {"buckets": 16, "cells": 32}.get(name, 8)
+    table = bad[header[slot] : header[slot] + (end - header[slot]) // pairs * pairs].view(np.uint32)
+    table = table.reshape(-1, 2, pairs // 8)
+    assert not np.array_equal(table, table[:, ::-1])
+
+    def decodes(machine: HostMachine) -> bool:
+        return bool((gpu.Matrix(layer, machine).rotated_weights() == want).all())
+
+    assert not fails(HostMachine(library()), decodes)
+    table[:] = table[:, ::-1].copy()
+    monkeypatch.setattr(gpu_tables, "padded_tables_of", lambda _: bad)
+    assert fails(HostMachine(library()), decodes)  # another machine, since the first keeps the good tables
 
 
 def test_what_does_not_fit_is_refused(machine):
