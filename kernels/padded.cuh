@@ -3,7 +3,7 @@
 // Coordinates stay unsigned nibbles u = t + 8, v = 2 t + e, until the product: sum v q = 2 sum u q - (16 - e) sum q, and
 // sum q is known before. So a block is never turned into signed values at all. An octad of an even vector is listed with
 // the coordinates on the word first; __byte_perm puts them in place, with the selector of the octad's byte. Tables as in
-// llvq.cuh: one array of bytes, of which all but the list of octads is copied to shared memory (116 kB for the default
+// llvq.cuh: one array of bytes, of which all but the list of octads is copied to shared memory (119 kB for the default
 // code). That list is long for the sake of rare octads; the common ones stay in the cache. Codes of this order are made
 // by the host from checked ones and are not checked again. Tests: tests/test_padded.py.
 #pragma once
