@@ -1,18 +1,21 @@
 """The CUDA kernels on the present GPU: every result against the CPU, then sanitizers, then time.
 
-    python benchmarks/gpu.py                 # about five minutes on an H100; writes benchmarks/results/gpu.json
-    python benchmarks/gpu.py --checks        # only the comparison with the CPU (what compute-sanitizer runs)
-    python benchmarks/gpu.py --quick         # few repetitions, prints only
+    python benchmarks/gpu.py                         # all parts; writes benchmarks/results/gpu.json after each
+    python benchmarks/gpu.py --parts shapes,search   # some of them, into the same file
+    python benchmarks/gpu.py --checks                # only the comparison with the CPU (what compute-sanitizer runs)
+    python benchmarks/gpu.py --quick                 # few repetitions, prints only
 
-Checks: decoded weights bit for bit, exact search point for point, rotation and fused product, in both orders of codes,
-within the bounds of kernels/hadamard.cu and kernels/matvec.cu, and the same bits from run to run.
-Sanitizers: compute-sanitizer memcheck and racecheck on the checks, where the tool is installed.
+checks     decoded weights bit for bit, exact search point for point, rotation and fused product, in both orders of
+           codes, within the bounds of kernels/hadamard.cu and kernels/matvec.cu, the same bits from run to run
+sanitizer  compute-sanitizer memcheck and racecheck on few of the checks, where the tool is installed
+shapes     the fused product beside cuBLAS fp16 on dense weights, its parts, and decoding to fp16
+search     exact search on Gaussian blocks
+rivals     glq's E8 and trellis kernels at 2 bits on the same shapes, where its wheel is installed
 
-Time: CUDA events around a graph of REPEATS launches over as many different inputs, so that no matrix stays in the
-cache; warm-up first; the median of ROUNDS graphs.  Each shape is timed beside cuBLAS fp16 on dense weights and, where
-its wheel is installed, beside glq's E8 and trellis kernels at 2 bits, in the same process.  `bits_read` counts what a
-kernel reads of a weight: codes, padding and row scales.  `of_write_floor` is the time to write the fp16 output at
-the copy bandwidth measured in the same run, over the time it took.
+Time: CUDA events around a graph of launches over so many inputs that no matrix stays in the cache (RESIDENT bytes of
+packed codes), warm-up first; the median of ROUNDS graphs.  `bits_read` counts what a kernel reads of a weight: codes,
+padding and row scales.  `of_write_floor` is the time to write the fp16 output at the copy bandwidth measured in the
+same run, over the time it took.  The embedded model on a GPU is benchmarks/gpu_model.py.
 
 Prints a table for people and, as the last line, the same in JSON.  Without a GPU it says so and writes nothing.
 """
@@ -20,6 +23,7 @@ Prints a table for people and, as the last line, the same in JSON.  Without a GP
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import shutil
 import subprocess
@@ -47,10 +51,15 @@ SHAPES = {
     "square, whole blocks": (4096, 4104),
     "up": (14336, 4096),
     "down": (4096, 14336),
+    "key, value": (1024, 4096),
 }
 MODEL_8B = {(4096, 4096): 64, (1024, 4096): 64, (14336, 4096): 64, (4096, 14336): 32}
 """Projections of a Llama-3-8B: q and o, k and v, gate and up, down, in 32 layers."""
-REPEATS, ROUNDS = 20, 25
+RESIDENT, ROUNDS = 128 << 20, 25
+"""Bytes of codes that one graph reads, above twice the cache of an H100; graphs."""
+BLOCKS = 1 << 20
+"""Blocks of one search that is timed."""
+PARTS = ("checks", "sanitizer", "shapes", "search", "rivals")
 
 
 def random_layer(codebook: Any, rows: int, width: int, seed: int) -> QuantizedLinear:
@@ -170,21 +179,27 @@ def seconds(torch: Any, calls: list[Callable[[], Any]], rounds: int) -> dict[str
     return {"median": median(taken), "least": min(taken), "greatest": max(taken)}
 
 
+def copies_of(rows: int, width: int) -> int:
+    """How many matrices of a shape the cache cannot hold; at least 4."""
+    return max(4, -(-RESIDENT // (rows * width // 4)))
+
+
 def time_glq(torch: Any, rows: int, width: int, rounds: int) -> dict[str, Any]:
     """glq's kernels at 2 bits on random weights: E8 codebook and 3INST trellis; a reason where one does not run."""
     try:
         from glq import inference_kernel
     except (ImportError, OSError) as error:
         return {"note": f"glq is not importable: {error}"}
+    if width % 16 or rows % 16:
+        return {"note": "glq wants multiples of 16"}
     result: dict[str, Any] = {}
-    copies = range(REPEATS)
+    copies = range(copies_of(rows, width))
     x = torch.randn(1, width, device="cuda", dtype=torch.float16)
     book = torch.randn(65536, 8, device="cuda", dtype=torch.float16)
-    indices = [
-        torch.randint(-32768, 32767, (rows, width // 8), device="cuda", dtype=torch.int16) for _ in copies
-    ]
-    packed = [torch.randint(-32768, 32767, (rows // 16 * (width // 16), 32), device="cuda", dtype=torch.int16)
-              for _ in copies]  # fmt: skip
+    indices, packed = (
+        [torch.randint(-32768, 32767, shape, device="cuda", dtype=torch.int16) for _ in copies]
+        for shape in ((rows, width // 8), (rows // 16 * (width // 16), 32))
+    )
     kernels = {
         "e8": lambda i: inference_kernel.glq_dequant_matmul(x, indices[i], book, 1.0),
         "trellis 3inst": lambda i: inference_kernel._glq_cuda.glq_decode_matvec_trellis_3inst_cuda(
@@ -199,37 +214,53 @@ def time_glq(torch: Any, rows: int, width: int, rounds: int) -> dict[str, Any]:
     return result
 
 
+def placed_again(matrix: gpu.Matrix, copies: int) -> list[gpu.Matrix]:
+    """The matrix and copies of it elsewhere in memory: the same codes, so that making them takes no time."""
+    made = [matrix]
+    for _ in range(copies - 1):
+        other = copy.copy(matrix)
+        other._codes, other._row_scale = matrix._codes.clone(), matrix._row_scale.clone()
+        made.append(other)
+    return made
+
+
 def time_shape(torch: Any, machine: gpu.Cuda, rows: int, width: int, rounds: int) -> dict[str, Any]:
-    """Fused product at batch 1, 4, 8, its parts, decoding, and the rivals on one shape."""
-    copies = min(REPEATS, max(2, int(2e9 // (2 * rows * width))))
-    layers = [random_layer(CODE, rows, width, seed) for seed in range(copies)]
-    matrices = [gpu.Matrix(layer, machine) for layer in layers]
-    row: dict[str, Any] = {"shape": [rows, width], "bits_read": matrices[0].bits_per_weight}
+    """Fused product at batch 1, 4, 8, its parts, decoding, and cuBLAS on one shape."""
+    copies, layer = copies_of(rows, width), random_layer(CODE, rows, width, 1)
+    matrices = placed_again(gpu.Matrix(layer, machine), copies)
+    row: dict[str, Any] = {
+        "shape": [rows, width], "copies": copies, "bits_read": matrices[0].bits_per_weight
+    }  # fmt: skip
+    dense = [m.rotated_weights("float16") for m in matrices]
     for batch in (1, 4, 8):
         x = torch.randn(batch, width, device="cuda")
-        half, dense = x.half(), [m.rotated_weights("float16") for m in matrices]
+        half = x.half()
         row[f"matvec {batch}"] = seconds(torch, [lambda m=m, x=x: m.matvec(x) for m in matrices], rounds)
         row[f"cublas fp16 {batch}"] = seconds(
             torch, [lambda w=w, h=half: torch.matmul(h, w.T) for w in dense], rounds
         )
         ratio = row[f"cublas fp16 {batch}"]["median"] / row[f"matvec {batch}"]["median"]
         row[f"speedup {batch}"] = ratio
+    del dense
     one = torch.randn(1, width, device="cuda")
-    in_file_order = [gpu.Matrix(layer, machine, "file") for layer in layers]
-    row["matvec 1, version 1"] = seconds(torch, [lambda m=m: m.matvec(one) for m in in_file_order], rounds)
+    others = {"version 1": gpu.Matrix(layer, machine, "file"),
+              "tables in the cache": gpu.Matrix(layer, machine, staged=False)}  # fmt: skip
+    for name, matrix in others.items():
+        again = placed_again(matrix, copies)
+        row[f"matvec 1, {name}"] = seconds(torch, [lambda m=m: m.matvec(one) for m in again], rounds)
     row["rotation alone"] = seconds(torch, [lambda m=m: m.rotator.fixed(one) for m in matrices], rounds)
-    row["decode fp16"] = seconds(torch, [lambda m=m: m.rotated_weights("float16") for m in matrices], rounds)
+    few = matrices[: max(4, copies // 8)]  # the output is eight times as large
+    row["decode fp16"] = seconds(torch, [lambda m=m: m.rotated_weights("float16") for m in few], rounds)
     source = torch.empty(rows * width, device="cuda", dtype=torch.float16)
-    copy = seconds(torch, [lambda: source.clone() for _ in range(copies)], rounds)
-    row["copy_bandwidth"] = 4 * rows * width / copy["median"]
+    cloned = seconds(torch, [lambda: source.clone() for _ in few], rounds)
+    row["copy_bandwidth"] = 4 * rows * width / cloned["median"]
     row["of_write_floor"] = 2 * rows * width / row["copy_bandwidth"] / row["decode fp16"]["median"]
-    row["glq"] = time_glq(torch, rows, width, rounds)
     return row
 
 
 def time_search(torch: Any, machine: gpu.Cuda, rounds: int) -> dict[str, Any]:
-    """Exact search on a million Gaussian blocks, cap 12."""
-    x = [torch.randn(1 << 20, 24, device="cuda") for _ in range(2)]
+    """Exact search on Gaussian blocks, cap 12."""
+    x = [torch.randn(BLOCKS, 24, device="cuda") for _ in range(2)]
     gpu.nearest_direction(x[0], machine)
     taken = []
     for n in range(max(3, rounds // 5)):
@@ -239,7 +270,7 @@ def time_search(torch: Any, machine: gpu.Cuda, rounds: int) -> dict[str, Any]:
         end.record()
         end.synchronize()
         taken.append(begin.elapsed_time(end) / 1e3)
-    return {"blocks": 1 << 20, "seconds": median(taken), "blocks_per_second": (1 << 20) / median(taken)}
+    return {"blocks": BLOCKS, "seconds": median(taken), "blocks_per_second": BLOCKS / median(taken)}
 
 
 def commit() -> str:
@@ -252,12 +283,63 @@ def commit() -> str:
     return done.stdout.strip()
 
 
+def meta(torch: Any) -> dict[str, Any]:
+    """What was measured, on what; results with another one of these do not mix."""
+    return {
+        "device": torch.cuda.get_device_name(),
+        "capability": list(torch.cuda.get_device_capability()),
+        "torch": torch.__version__,
+        "cuda": torch.version.cuda,
+        "commit": commit(),
+    }
+
+
+def model_8b(shapes: dict[str, Any]) -> dict[str, float]:
+    """Seconds for all projections of a Llama-3-8B once."""
+    by_shape = {tuple(row["shape"]): row for row in shapes.values()}
+    return {
+        name: sum(count * by_shape[shape][name]["median"] for shape, count in MODEL_8B.items())
+        for name in ("matvec 1", "cublas fp16 1")
+    }
+
+
+def run(torch: Any, machine: gpu.Cuda, part: str, rounds: int, blocks: int, result: dict[str, Any]) -> None:
+    """Add one part to the result. SystemExit where the GPU disagrees with the CPU."""
+    if part == "checks":
+        result[part] = checks(machine, blocks)
+        for one in result[part]:
+            print(one)
+        if not all(one["ok"] for one in result[part]):
+            raise SystemExit("The GPU disagrees with the CPU: see the rows with ok = False above.")
+    elif part == "sanitizer":
+        result[part] = sanitize()
+        print(result[part])
+    elif part == "shapes":
+        result[part] = {}
+        for name, shape in SHAPES.items():
+            row = result[part][name] = time_shape(torch, machine, *shape, rounds)
+            print(
+                f"{name:22s} {row['matvec 1']['median'] * 1e6:9.2f} us, {row['speedup 1']:.2f} x cuBLAS fp16"
+            )
+        result["model_8b"] = model_8b(result[part])
+    elif part == "search":
+        result[part] = time_search(torch, machine, rounds)
+        print(f"search {result[part]['blocks_per_second'] / 1e6:.1f} million blocks a second")
+    else:
+        result[part] = {name: time_glq(torch, *shape, rounds) for name, shape in SHAPES.items()}
+        print(result[part])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--parts", default=",".join(PARTS), help=f"of {','.join(PARTS)}")
     parser.add_argument("--checks", action="store_true", help="only the comparison with the CPU")
     parser.add_argument("--small", action="store_true", help="few blocks, for the sanitizers")
     parser.add_argument("--quick", action="store_true", help="few repetitions, no file")
     options = parser.parse_args()
+    parts = ["checks"] if options.checks else options.parts.split(",")
+    if unknown := set(parts) - set(PARTS):
+        parser.error(f"unknown parts {', '.join(sorted(unknown))}; choose of {', '.join(PARTS)}")
     try:
         machine = gpu.cuda()
     except LLVQError as error:
@@ -265,41 +347,18 @@ def main() -> None:
         return
     import torch
 
-    found = checks(machine, 200 if options.small else 20_000)
-    for one in found:
-        print(one)
-    if not all(one["ok"] for one in found):
-        raise SystemExit("The GPU disagrees with the CPU: see the rows with ok = False above.")
-    if options.checks:
-        return
-    rounds = 5 if options.quick else ROUNDS
-    rows = {name: time_shape(torch, machine, *shape, rounds) for name, shape in SHAPES.items()}
-    rows["key, value"] = time_shape(torch, machine, 1024, 4096, rounds)
-    by_shape = {tuple(row["shape"]): row for row in rows.values()}
-    whole = {
-        name: sum(count * by_shape[shape][name]["median"] for shape, count in MODEL_8B.items())
-        for name in ("matvec 1", "cublas fp16 1")
-    }
-    for name, row in rows.items():
-        print(f"{name:22s} {row['matvec 1']['median'] * 1e6:9.2f} us, {row['speedup 1']:.2f} x cuBLAS fp16")
-    result = {
-        "meta": {
-            "command": " ".join(["python", "benchmarks/gpu.py", *sys.argv[1:]]),
-            "device": torch.cuda.get_device_name(),
-            "capability": list(torch.cuda.get_device_capability()),
-            "torch": torch.__version__,
-            "cuda": torch.version.cuda,
-            "commit": commit(),
-            "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-        },
-        "checks": found,
-        "sanitizer": {} if options.quick else sanitize(),
-        "shapes": rows,
-        "model_8b": whole,
-        "search": time_search(torch, machine, rounds),
-    }
-    if not options.quick:
-        RESULT.write_text(json.dumps(result, indent=1) + "\n")
+    here, write = meta(torch), not (options.quick or options.checks)
+    result: dict[str, Any] = {"meta": here}
+    if write and RESULT.exists():
+        before = json.loads(RESULT.read_text())
+        if all(before["meta"].get(key) == value for key, value in here.items()):
+            result = before
+    for part in parts:
+        run(torch, machine, part, 5 if options.quick else ROUNDS, 200 if options.small else 20_000, result)
+        command = " ".join(["python", "benchmarks/gpu.py", *sys.argv[1:]])
+        result["meta"] |= {"command": command, "date": datetime.now(UTC).strftime("%Y-%m-%d")}
+        if write:
+            RESULT.write_text(json.dumps(result, indent=1) + "\n")
     print(json.dumps(result))
 
 

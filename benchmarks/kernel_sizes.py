@@ -6,8 +6,8 @@ These are facts about machine code, not timings.  Registers, stack and spills co
 through NVRTC (the pinned package nvidia-cuda-nvrtc-cu12); instructions are counted by `nvdisasm` where that tool is on
 the path (package nvidia-cuda-nvdisasm) and left out otherwise.  A kernel's instructions include its prologue, and
 loops count once; of a product, the instructions for one block are counted besides, and how many of them belong to the
-units of integers, which start one only every other clock.  `ceilings` puts the work beside an H100's limits: what a block of 24 weights may cost if decoding is
-to keep up with memory.
+units of integers, which start one only every other clock.  `ceilings` puts the work beside an H100's limits: what a
+block of 24 weights may cost if decoding is to keep up with memory.
 
 Prints a table for people and, as the last line, the same in JSON.
 """
@@ -99,7 +99,8 @@ def a_block(lines: list[str]) -> dict[str, float]:
     counts = max(loops, key=lambda loop: loop[2]["IDP"])[2]
     scale = 12 / counts["IDP"]
     half_rate = sum(counts[name] for name in HALF_RATE) * scale
-    return {"all": counts.total() * scale, "half rate": half_rate, **{name: n * scale for name, n in counts.most_common(8)}}
+    commonest = {name: n * scale for name, n in counts.most_common(8)}
+    return {"all": counts.total() * scale, "half rate": half_rate, **commonest}
 
 
 def main() -> None:

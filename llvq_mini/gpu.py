@@ -17,6 +17,7 @@ that kernels/matvec.cu states.  Tests: tests/test_kernels.py; on a GPU, benchmar
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -269,6 +270,12 @@ def sources() -> Path:
     return folder
 
 
+def program(file: str) -> str:
+    """A source, with a digest of the headers in front: CuPy keeps machine code by the source alone."""
+    headers = b"".join(path.read_bytes() for path in sorted(sources().glob("*.cuh")))
+    return f"// headers {hashlib.sha256(headers).hexdigest()}\n" + (sources() / file).read_text()
+
+
 FILES = {"decode": "decode.cu", "rotate": "hadamard.cu", "matvec": "matvec.cu", "nearest": "search.cu"}
 """Source file of a kernel, by the first word of its name."""
 
@@ -304,7 +311,7 @@ class Cuda:
         if name not in self._kernels:
             file = FILES[name.split("_")[0]]
             if file not in self._modules:
-                code = (sources() / file).read_text()
+                code = program(file)
                 options = ("--std=c++17", f"-I{sources()}")
                 self._modules[file] = self._cupy.RawModule(code=code, options=options, backend="nvrtc")
             self._kernels[name] = self._modules[file].get_function(name)

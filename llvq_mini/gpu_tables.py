@@ -142,7 +142,7 @@ def padded_tables_of(codebook: Codebook) -> NDArray[np.uint8]:
     start, _, by_level, _ = codes_of(codebook)
     order, gains = padded_layout(codebook), _gains_of_shells(codebook, len(start))
     nibble = padded.NIBBLES[np.argsort(index._ORDER, axis=1)]
-    byte = np.where(nibble & 1, 4 + (nibble >> 1), nibble >> 1)  # odd nibbles are unpacked behind the even ones
+    byte = (nibble >> 1) + 4 * (nibble & 1)  # odd nibbles are unpacked behind the even ones
     factor = np.zeros((padded.MAX_CAP + 1, 8), dtype=np.float32)
     for m, count in enumerate(gains):
         factor[m, :count] = by_level[len(start) - count :, m]

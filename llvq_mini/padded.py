@@ -46,11 +46,12 @@ class Layout(NamedTuple):
     """Tables of one code in the order of a GPU.
 
     bits: of a code.
-    rows, uint32: octads as nibbles, by weight of the octad and excess, odd ones before `first_even`.  words, uint32[4096]: Golay words by kind.
+    rows, uint32: octads as nibbles, by weight of the octad and excess, odd ones before `first_even`.
+    words, uint32[4096]: Golay words by kind.
     cells, uint32 (cells, 4): x, first row of octad 1, less what the upper bits of a code add to its rank, modulo 2^32;
-        y, bits of the signs (5), of the word (5), first row of octad 2 (from bit 13); z, bits of rank 3 (5),
-        of rank 2 (5), first row of octad 3 (from bit 13); w, bits of the gain (5), shell (5), weights of octads 1 and 2
-        (5 each), first word (12).
+        y, bits of the signs (5), of the word (5), first row of octad 2 (from bit 13); z, bits of rank 3 (5), of rank 2
+        (5), first row of octad 3 (from bit 13); w, bits of the gain (5), shell (5), weights of octads 1 and 2 (5
+        each), first word (12).
     buckets, uint32 (512, 2), by the upper nine bits of a code: number of the first cell of this size, less what the
         upper bits of a code add to it, modulo 2^32; S.
     position, int64: cell by kind, shell and the excesses of octads 1 and 2, -1 where there is none.
@@ -130,7 +131,7 @@ def layout(cap: int, gains: tuple[int, ...]) -> Layout:
 
 
 def _placed(total: NDArray[np.int64]) -> tuple[int, NDArray[np.int64]]:
-    """Bits of a code and first code of every cell of 2^total codes, with the end: sizes fall, new ones begin a bucket."""
+    """Bits of a code, and first code of every cell of 2^total codes with the end; a new size begins a new bucket."""
     bits = int((1 << total).sum() - 1).bit_length()
     while True:
         base, at, before = [], 0, -1

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
+import pytest
 import torch
 
 from llvq_mini import gpu
@@ -81,3 +82,49 @@ def install(monkeypatch) -> gpu.Cuda:
     monkeypatch.setattr(torch, "empty", lambda *shape, device=None, **options: empty(*shape, **options))
     gpu.cuda.cache_clear()
     return gpu.cuda()
+
+
+@pytest.fixture
+def forget():
+    """The GPU of a test is found by that test, and forgotten after it."""
+    gpu.cuda.cache_clear()
+    yield
+    gpu.cuda.cache_clear()
+
+
+@pytest.fixture
+def cuda(monkeypatch, forget) -> gpu.Cuda:
+    """gpu.cuda() with the doubles."""
+    return install(monkeypatch)
+
+
+class FakeEvent:
+    """Two events are a millisecond apart."""
+
+    def __init__(self, enable_timing: bool) -> None:
+        assert enable_timing
+
+    def record(self) -> None: ...
+
+    def synchronize(self) -> None: ...
+
+    def elapsed_time(self, other: FakeEvent) -> float:
+        return 1.0
+
+
+def install_clock(monkeypatch) -> None:
+    """What benchmarks need besides: streams, graphs and events of torch.cuda, and tensors made on a GPU."""
+    doubles = {
+        "Stream": SimpleNamespace,
+        "stream": contextlib.nullcontext,
+        "synchronize": lambda: None,
+        "CUDAGraph": lambda: SimpleNamespace(replay=lambda: None),
+        "graph": contextlib.nullcontext,
+        "Event": FakeEvent,
+        "get_device_name": lambda: "double",
+    }
+    for name, double in doubles.items():
+        monkeypatch.setattr(torch.cuda, name, double)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: (9, 0))
+    randn = torch.randn
+    monkeypatch.setattr(torch, "randn", lambda *shape, device=None, **options: randn(*shape, **options))

@@ -9,6 +9,7 @@ import fake_cuda
 import numpy as np
 import pytest
 import torch
+from fake_cuda import forget  # noqa: F401
 from test_kernels import CODEBOOKS, in_rotated_coordinates, random_layer
 from torch._subclasses.fake_tensor import FakeTensorMode
 
@@ -20,19 +21,14 @@ from llvq_mini.rotate import Rotation
 CPU_LINEAR = ops.linear
 
 
-@pytest.fixture(autouse=True)
-def forget():
-    gpu.cuda.cache_clear()
-    yield
-    gpu.cuda.cache_clear()
+pytestmark = pytest.mark.usefixtures("forget")
 
 
 @pytest.fixture
-def cuda(monkeypatch):
+def cuda(monkeypatch, forget):  # noqa: F811
     """A GPU of doubles; LeechLinear calls the operator's CUDA kernel, which the dispatcher would choose there."""
-    machine = fake_cuda.install(monkeypatch)
     monkeypatch.setattr(linear.ops, "linear", ops.on_cuda)
-    return machine
+    return fake_cuda.install(monkeypatch)
 
 
 def moved(layer, bias=None) -> LeechLinear:
