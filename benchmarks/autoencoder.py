@@ -13,7 +13,8 @@ where brightness and contrast are the tokens' business too.  A list of 196,560 c
 which is what makes random, Fibonacci-like and learned codes slow on a CPU; the groups run in the order of `GROUPS`,
 all seeds of one first.
 
---images: a folder of pictures (any depth, e.g. ImageNet or CIFAR as files); every tenth by name is a test picture.
+--images: a folder of pictures (any depth, e.g. CIFAR or a part of ImageNet as files), which are kept in memory, one
+byte a number; every tenth by name is a test picture, and none may be smaller than --size.
 --perceptual: adds LPIPS and rFID by torchmetrics (pip install torchmetrics[image]); both download network weights, and
 rFID needs thousands of test pictures to mean anything.
 
@@ -78,13 +79,16 @@ GROUPS: tuple[tuple[Sequence[str], str, int], ...] = (
 """What the long table runs: codes, content, multiple of the steps.  Other codes are run by --codes."""
 
 
-def folder_pictures(folder: Path) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-    """Training and test pictures of a folder; every tenth by name is for testing."""
+def folder_pictures(folder: Path, size: int) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    """Training and test pictures of a folder, as bytes in memory; every tenth by name is for testing."""
     suffixes = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
     paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in suffixes)
     if len(paths) < 10:
         raise LLVQError(f"{folder} holds {len(paths)} pictures; ten are needed to train and test.")
-    pictures = [autoencoder.read_picture(p) for p in paths]
+    pictures = [(255 * autoencoder.read_picture(p)).round().byte() for p in paths]
+    least = min(min(p.shape[1:]) for p in pictures)
+    if least < size:
+        raise LLVQError(f"The smallest picture in {folder} has a side of {least}; try --size {least}.")
     return [p for n, p in enumerate(pictures) if n % 10], pictures[::10]
 
 
@@ -113,7 +117,8 @@ def perceptual(model: autoencoder.Autoencoder, pictures: list[torch.Tensor]) -> 
     device = next(model.parameters()).device
     lpips, fid = perceptual_metrics(device)
     for picture in pictures:
-        x, y = picture[None].to(device), autoencoder.reconstruct(model, picture)[0][None].to(device)
+        x = autoencoder.as_float(picture)[None].to(device)
+        y = autoencoder.reconstruct(model, picture)[0][None].to(device)
         lpips.update(y, x)
         fid.update(x, real=True)
         fid.update(y, real=False)
@@ -225,7 +230,9 @@ def main() -> None:
     groups: Sequence[tuple[Sequence[str], str, int]] = GROUPS
     if options.codes or options.quick:
         groups = ((options.codes or QUICK, options.content, 1),)
-    pictures = folder_pictures(options.images) if options.images else autoencoder.bundled_pictures()
+    pictures = (
+        folder_pictures(options.images, options.size) if options.images else autoencoder.bundled_pictures()
+    )
     described = settings | {"pictures": options.images.resolve().name if options.images else "bundled"}
     record: dict[str, Any] = {"meta": provenance(), "settings": described, "runs": []}
     if options.output.exists() and not options.quick:
@@ -255,4 +262,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except LLVQError as error:
+        sys.exit(f"benchmarks/autoencoder.py: {error}")

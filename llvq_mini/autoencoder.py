@@ -87,6 +87,11 @@ def read_picture(path: str | Path) -> Tensor:
     return torch.from_numpy(pixels[:height, :width].copy()).permute(2, 0, 1).float() / 255
 
 
+def as_float(picture: Tensor) -> Tensor:
+    """A picture in [0, 1] of one in bytes 0 ... 255, which take a quarter of the memory; others as they are."""
+    return picture.float() / 255 if picture.dtype == torch.uint8 else picture
+
+
 def bundled_pictures() -> tuple[list[Tensor], list[Tensor]]:
     """The training and the test photographs."""
     return [read_picture(_path(name)) for name in TRAIN], [read_picture(_path(name)) for name in TEST]
@@ -151,16 +156,34 @@ class Autoencoder(nn.Module):
         return (3 * 8 + 4) / PATCH**2 if self.content == "shape" else 0.0
 
 
-def crops(pictures: Sequence[Tensor], count: int, size: int, generator: torch.Generator) -> Tensor:
-    """Random square crops, half of them mirrored: (count, 3, size, size).  Large pictures are drawn more often."""
-    areas = torch.tensor([float((p.shape[1] - size + 1) * (p.shape[2] - size + 1)) for p in pictures])
-    if (areas <= 0).any() or min(min(p.shape[1:]) for p in pictures) < size:
+def crop_weights(pictures: Sequence[Tensor], size: int) -> Tensor:
+    """How often `crops` draws each picture: in proportion to the root of the number of its crops.
+
+    Raises ValueError where a picture is smaller than the crops.
+    """
+    heights, widths = (torch.tensor([p.shape[axis] - size + 1 for p in pictures]) for axis in (1, 2))
+    if size < 1 or not len(pictures) or int(torch.minimum(heights, widths).min()) < 1:
         raise ValueError(f"Argument 'size' must not exceed the smallest picture, got {size}.")
+    return (heights * widths).float().sqrt()
+
+
+def crops(
+    pictures: Sequence[Tensor],
+    count: int,
+    size: int,
+    generator: torch.Generator,
+    weights: Tensor | None = None,
+) -> Tensor:
+    """Random square crops, half of them mirrored: float32 (count, 3, size, size).
+
+    pictures: (3, H, W), float in [0, 1] or uint8 in 0 ... 255.  weights: those of `crop_weights`, if at hand.
+    """
+    weights = crop_weights(pictures, size) if weights is None else weights
     out = []
-    for number in torch.multinomial(areas.sqrt(), count, replacement=True, generator=generator).tolist():
+    for number in torch.multinomial(weights, count, replacement=True, generator=generator).tolist():
         p = pictures[number]
         top, left = (int(torch.randint(n - size + 1, (), generator=generator)) for n in p.shape[1:])
-        crop = p[:, top : top + size, left : left + size]
+        crop = as_float(p[:, top : top + size, left : left + size])
         out.append(crop.flip(-1) if torch.rand((), generator=generator) < 0.5 else crop)
     return torch.stack(out)
 
@@ -193,9 +216,10 @@ def train(
         optimizer, lambda s: min((s + 1) / warm, 0.5 + 0.5 * math.cos(math.pi * min(1.0, s / steps)))
     )
     generator = torch.Generator().manual_seed(seed)
+    weights = crop_weights(pictures, size)
     recent: list[Tensor] = []
     for step in range(steps):
-        x = crops(pictures, batch, size, generator).to(device)
+        x = crops(pictures, batch, size, generator, weights).to(device)
         y, _, auxiliary = model(x)
         error = functional.mse_loss(y, x)
         optimizer.zero_grad()
@@ -240,21 +264,26 @@ def ssim(x: Tensor, y: Tensor) -> float:
 @torch.no_grad()
 def reconstruct(model: Autoencoder, picture: Tensor) -> tuple[Tensor, Tensor]:
     """Reconstruction (3, H, W) in [0, 1] of a picture alike, and its indices."""
-    y, indices, _ = model(picture[None].to(next(model.parameters()).device))
+    y, indices, _ = model(as_float(picture)[None].to(next(model.parameters()).device))
     return y[0].clamp(0, 1).cpu(), indices[0].cpu()
 
 
 def evaluate(model: Autoencoder, pictures: Sequence[Tensor]) -> dict[str, Any]:
     """PSNR and SSIM (means over pictures), bits a pixel, distinct codewords, entropy of their frequencies in bits."""
-    done = [(p, *reconstruct(model, p)) for p in pictures]
-    indices = torch.cat([i.reshape(-1) for _, _, i in done])
-    share = indices.unique(return_counts=True)[1].double() / len(indices)
+    errors, indices = [], []
+    for picture in map(as_float, pictures):
+        y, codes = reconstruct(model, picture)
+        errors.append((psnr(picture, y), ssim(picture, y)))
+        indices.append(codes.reshape(-1))
+    decibels, similarity = (sum(column) / len(errors) for column in zip(*errors, strict=True))
+    codes = torch.cat(indices)
+    share = codes.unique(return_counts=True)[1].double() / len(codes)
     return {
-        "psnr": sum(psnr(p, y) for p, y, _ in done) / len(done),
-        "ssim": sum(ssim(p, y) for p, y, _ in done) / len(done),
+        "psnr": decibels,
+        "ssim": similarity,
         "bits_per_pixel": model.bits_per_pixel,
         "side_bits_per_pixel": model.side_bits_per_pixel,
-        "tokens": len(indices),
+        "tokens": len(codes),
         "used": len(share),
         "usage_entropy_bits": float(-(share * share.log2()).sum()),
     }

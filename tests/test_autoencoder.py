@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from urllib.error import URLError
 
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from llvq_mini import autoencoder
@@ -59,6 +65,9 @@ def test_crops_repeat_and_stay_inside():
     assert one.shape == (6, 3, 40, 40) and torch.equal(one, two)
     with pytest.raises(ValueError, match="Argument 'size'"):
         crops(pictures, 1, 41, torch.Generator())
+    bytes_ = [(255 * p).round().byte() for p in pictures]
+    three = crops(bytes_, 6, 40, torch.Generator().manual_seed(3))
+    assert three.dtype == torch.float32 and (three - one).abs().max() <= 0.5 / 255 + 1e-6
 
 
 @pytest.mark.parametrize("quantizer", [SphericalLeech(48), BSQ(18)])
@@ -84,6 +93,42 @@ def test_base_and_gain_are_what_the_decoder_can_know():
     flat = torch.full((1, 3, 16, 16), 100 / 255)
     base, gain = base_and_gain(flat)
     assert torch.allclose(base, flat) and (gain == autoencoder.GAIN).all()
+
+
+def _benchmark():
+    path = Path(__file__).parents[1] / "benchmarks" / "autoencoder.py"
+    spec = importlib.util.spec_from_file_location("benchmark_autoencoder", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_folder_of_pictures(tmp_path):
+    benchmark = _benchmark()
+    for n in range(9):
+        Image.new("RGB", (40, 32), (n, 2 * n, 3 * n)).save(tmp_path / f"{n}.png")
+    with pytest.raises(LLVQError, match="9 pictures"):
+        benchmark.folder_pictures(tmp_path, 32)
+    (tmp_path / "deep").mkdir()
+    Image.new("RGB", (33, 35), (200, 0, 0)).save(tmp_path / "deep" / "z.png")
+    training, test = benchmark.folder_pictures(tmp_path, 32)
+    assert (len(training), len(test)) == (9, 1) and training[0].dtype == torch.uint8
+    with pytest.raises(LLVQError, match="--size 32"):
+        benchmark.folder_pictures(tmp_path, 64)
+
+
+@pytest.mark.parametrize("error", [ImportError("torchvision"), URLError("no network")])
+def test_perceptual_metrics_say_what_is_missing(monkeypatch, error):
+    def unavailable(**_):
+        raise error
+
+    for name, one in (("fid", "FrechetInceptionDistance"), ("lpip", "LearnedPerceptualImagePatchSimilarity")):
+        stub = SimpleNamespace(**{one: unavailable})
+        monkeypatch.setitem(sys.modules, f"torchmetrics.image.{name}", stub)
+    for name in ("torchmetrics", "torchmetrics.image"):
+        monkeypatch.setitem(sys.modules, name, SimpleNamespace(__path__=[]))
+    with pytest.raises(LLVQError, match=f"--perceptual .*{error.args[0]}"):
+        _benchmark().perceptual_metrics("cpu")
 
 
 def test_content():
