@@ -19,11 +19,14 @@ from llvq_mini.widgets import (
     DistortionBitrate,
     ErrorMap,
     GolayPlayground,
+    LatticePlane,
+    LatticeSpace,
     PlaneCodes,
     PointIndex,
     SamePrompt,
     SearchTrace,
     ShapeGainSplit,
+    ShellOnion,
     _looks,
     plane_codes,
     shape_gain,
@@ -33,7 +36,10 @@ from llvq_mini.widgets.distortion_bitrate import SOURCES, gap_db
 
 WIDGETS = Path(__file__).resolve().parents[1] / "llvq_mini" / "widgets"
 MEASURED: tuple[type[Widget], ...] = (DistortionBitrate, ShapeGainSplit)  # these show a file of the benchmark
-ALL = (*MEASURED, GolayPlayground, PlaneCodes, PointIndex, SearchTrace, ErrorMap, SamePrompt)
+ALL = (
+    *(*MEASURED, GolayPlayground, LatticePlane, LatticeSpace, PlaneCodes, PointIndex),
+    *(SearchTrace, ShellOnion, ErrorMap, SamePrompt),
+)
 
 
 def point(family: str, name: str, rate: float, mse: float, **more: Any) -> dict[str, Any]:

@@ -5,14 +5,9 @@ JavaScript runs in the Node that the Playwright package brings; no browser is ne
 
 from __future__ import annotations
 
-import json
-import subprocess
-from pathlib import Path
-from typing import Any
-
 import numpy as np
-import playwright
 import pytest
+from in_node import javascript
 
 from llvq_mini import golay, index, leech, reference, search, shells
 from llvq_mini._index_tables import KINDS, tables
@@ -24,20 +19,6 @@ from llvq_mini.widgets import (
     point_index,
     search_trace,
 )
-from llvq_mini.widgets._base import Widget
-
-
-def javascript(widget: Widget, body: str, given: Any) -> Any:
-    """What `body`, the body of a function of `state` and `given`, returns behind the module of the widget."""
-    node = Path(playwright.__file__).parent / "driver" / "node"
-    call = f"((state, given) => {{ {body} }})({json.dumps(widget.state)}, {json.dumps(given)})"
-    script = f"{widget.module()}\nconsole.log(JSON.stringify({call}));\n"
-    done = subprocess.run(
-        [node, "--input-type=module", "-"], input=script, capture_output=True, text=True, timeout=120
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
 
 # ---- the Golay playground ----
 

@@ -123,3 +123,44 @@ function toggleGrid(box, count, step, flip) {
   });
   return buttons;
 }
+
+/** Dragging: `start(event)` answers a press on `stage` with what to do while the pointer is down, or with nothing. */
+function dragging(stage, start) {
+  let move = null;
+  stage.addEventListener("pointerdown", (event) => {
+    move = start(event);
+    if (!move) return;
+    stage.setPointerCapture(event.pointerId);
+    event.preventDefault();
+  });
+  stage.addEventListener("pointermove", (event) => move && move(event));
+  for (const end of ["pointerup", "pointercancel"]) stage.addEventListener(end, () => (move = null));
+}
+
+/** Buttons that set something up: options are [key, text]; `choose` is called with the key. */
+function buttonRow(parent, options, choose) {
+  const box = html("div", { class: "llvq-w-buttons" }, parent);
+  return Object.fromEntries(
+    options.map(([key, text]) => {
+      const button = html("button", { type: "button" }, box, text);
+      button.addEventListener("click", () => choose(key));
+      return [key, button];
+    }),
+  );
+}
+
+/** The part of a convex polygon where <z, normal> <= limit. */
+function cut(corners, normal, limit) {
+  const kept = [];
+  corners.forEach(([ax, ay], i) => {
+    const [bx, by] = corners[(i + 1) % corners.length];
+    const a = ax * normal[0] + ay * normal[1] - limit;
+    const b = bx * normal[0] + by * normal[1] - limit;
+    if (a <= 1e-12) kept.push([ax, ay]);
+    if ((a < -1e-12 && b > 1e-12) || (a > 1e-12 && b < -1e-12)) {
+      const t = a / (a - b);
+      kept.push([ax + t * (bx - ax), ay + t * (by - ay)]);
+    }
+  });
+  return kept.length > 2 ? kept : [];
+}

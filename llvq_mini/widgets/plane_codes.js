@@ -90,22 +90,6 @@ function nearest(code, x) {
   return found;
 }
 
-/** The part of a convex polygon where <z, normal> <= limit. */
-function cut(corners, normal, limit) {
-  const kept = [];
-  corners.forEach(([ax, ay], i) => {
-    const [bx, by] = corners[(i + 1) % corners.length];
-    const a = ax * normal[0] + ay * normal[1] - limit;
-    const b = bx * normal[0] + by * normal[1] - limit;
-    if (a <= 1e-12) kept.push([ax, ay]);
-    if ((a < -1e-12 && b > 1e-12) || (a > 1e-12 && b < -1e-12)) {
-      const t = a / (a - b);
-      kept.push([ax + t * (bx - ax), ay + t * (by - ay)]);
-    }
-  });
-  return kept.length > 2 ? kept : [];
-}
-
 /** Corners of the cell of offsets[k] relative to that point; [] if another point is always better. */
 function cell(code, k) {
   let corners = [[-2, -2], [2, -2], [2, 2], [-2, 2]];
@@ -258,16 +242,11 @@ function listen(stage, view, point, move) {
     const unit = box.width / 4.24;
     move([(event.clientX - box.left) / unit - 2.12, 2.12 - (event.clientY - box.top) / unit]);
   };
-  let dragging = false;
-  stage.addEventListener("pointerdown", (event) => {
-    dragging = true;
-    stage.setPointerCapture(event.pointerId);
+  dragging(stage, (event) => {
     toward(event);
     view.drawn.handle.focus({ preventScroll: true });
-    event.preventDefault();
+    return toward;
   });
-  stage.addEventListener("pointermove", (event) => dragging && toward(event));
-  for (const end of ["pointerup", "pointercancel"]) stage.addEventListener(end, () => (dragging = false));
   stage.addEventListener("keydown", (event) => {
     const steps = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
     if (!(event.key in steps)) return;

@@ -35,8 +35,7 @@ from typing import NamedTuple
 import numpy as np
 
 from llvq_mini.widgets._base import Widget
-
-Point = tuple[float, float]
+from llvq_mini.widgets._polygons import Point, area_and_moment, cut
 
 COSET = (0, 2, 1, 3, 2, 0, 3, 1)
 """Coset of the window 2 state + u."""
@@ -156,32 +155,8 @@ def cell(found: Code, k: int) -> list[Point]:
             for j in range(-reach[1], reach[1] + 1):
                 q = (offset[0] - own[0] + i * found.period[0], offset[1] - own[1] + j * found.period[1])
                 if math.hypot(*q) > 1e-9:
-                    corners = _cut(corners, q, (q[0] ** 2 + q[1] ** 2 + other - handicap) / 2)
+                    corners = cut(corners, q, (q[0] ** 2 + q[1] ** 2 + other - handicap) / 2)
     return corners
-
-
-def _cut(corners: list[Point], normal: Point, limit: float) -> list[Point]:
-    """The part of a convex polygon where <z, normal> <= limit."""
-    kept: list[Point] = []
-    for (ax, ay), (bx, by) in zip(corners, corners[1:] + corners[:1], strict=True):
-        a = ax * normal[0] + ay * normal[1] - limit
-        b = bx * normal[0] + by * normal[1] - limit
-        if a <= 1e-12:
-            kept.append((ax, ay))
-        if (a < -1e-12 and b > 1e-12) or (a > 1e-12 and b < -1e-12):
-            t = a / (a - b)
-            kept.append((ax + t * (bx - ax), ay + t * (by - ay)))
-    return kept if len(kept) > 2 else []
-
-
-def area_and_moment(corners: list[Point]) -> tuple[float, float]:
-    """Area of a polygon about the origin, and the integral of |z|^2 / 2 over it."""
-    area = moment = 0.0
-    for (ax, ay), (bx, by) in zip(corners, corners[1:] + corners[:1], strict=True):
-        cross = (ax * by - ay * bx) / 2
-        area += cross
-        moment += cross * (ax * ax + ax * bx + bx * bx + ay * ay + ay * by + by * by) / 12
-    return area, moment
 
 
 def running_error(key: str, drops: int) -> tuple[float, float]:
