@@ -141,9 +141,11 @@ function render({ model, el }) {
   const id = uid();
   const root = frame(el, "llvq-so", "Shells of the Leech lattice");
   const end = state.classes.length - 1;
-  function go(first, last) {
-    set("first", Math.min(first, last));
-    set("last", last);
+  function go(from, last) {
+    const first = Math.min(from, last);
+    const steps = [["first", first], ["last", last]];
+    if (first > model.get("last")) steps.reverse(); // a listener sees each step: first <= last at all times
+    for (const [key, value] of steps) set(key, value);
   }
   const presets = buttonRow(root, state.presets.map(([key, label]) => [key, label]), (key) => {
     go(...state.presets.find(([own]) => own === key).slice(2));
