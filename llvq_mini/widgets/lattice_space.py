@@ -15,7 +15,7 @@ volume t,
     V = sum t,   integral of |x|^2 = sum t (|a|^2 + |b|^2 + |c|^2 + |a + b + c|^2) / 20,   G = integral / (3 V^(5/3)).
 
 The same functions exist in JavaScript; tests/test_widgets_lattices.py compares the two.  Not here: other dimensions.
-Sources: J. Conway, N. Sloane, "Low-dimensional lattices VI", Proc. R. Soc. Lond. A 436 (1992), for superbases and
+Sources: J. Conway, N. Sloane, "Low-dimensional lattices VI", Proc. Royal Soc. A 436 (1992), for superbases and
 cells; the same, Sphere Packings, chapter 21, for the moments.  Tests: tests/test_widgets_lattices.py,
 tests/browser/test_widget_lattice_space.py.
 """
