@@ -30,7 +30,7 @@ demo: env ## quantize the embedded model to 2 bits a weight and let it talk
 	@$(VENV)/bin/llvq demo
 
 # The tables that take hours go on where they were stopped and are run by name: llm_rivals, llm_ablation, llm_libraries,
-# llm_layers, llm_zeroshot, autoencoder.
+# llm_layers, llm_zeroshot, llm_prompts, autoencoder.
 BENCHMARKS := codec second_moments spherical_geometry spherical_spectrum llm_embedded packed_cpu memory_time_model kernel_sizes gpu
 
 bench: env ## rerun the benchmarks; their JSON goes to benchmarks/results

@@ -130,9 +130,9 @@ def main() -> None:
     expected: list[list[int]] = []
     for name, seed, text in ARMS:
         model, bits = (original, None) if name == "original" else arm_model(name, seed, work)
-        written = [
-            judged(original, tokenizer, prompt, continuation(model, tokenizer, prompt)) for prompt in PROMPTS
-        ]
+        ids = [continuation(model, tokenizer, prompt) for prompt in PROMPTS]
+        expected = expected or ids
+        written = [judged(original, tokenizer, *pair) for pair in zip(PROMPTS, ids, strict=True)]
         found.append({"arm": name, "text": text, "bits_per_weight": bits, "seed": seed, "texts": written})
         for entry, first in zip(written, found[0]["texts"], strict=True):
             entry["same"] = common(entry["pieces"], first["pieces"])
