@@ -16,7 +16,7 @@ def report() -> dict[str, Any]:
                 "rows": 48 + n,
                 "columns": 96,
                 "bits": 1,
-                "bits_per_weight": 2.0 + n / 64,
+                "bits_per_weight": 2.0 + n / 50,
                 "proxy_error": (0.02, 0.004, 0.0007, 0.05, 0.011, 0.03)[n],
                 "mse": (0.08, 0.07, 0.09, 0.1, 0.075, 0.085)[n],
                 "sqnr_db": 10.0 + n,

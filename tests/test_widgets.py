@@ -27,6 +27,7 @@ from llvq_mini.widgets import (
     SearchTrace,
     ShapeGainSplit,
     ShellOnion,
+    SquaresHexagons,
     _looks,
     plane_codes,
     shape_gain,
@@ -38,7 +39,7 @@ WIDGETS = Path(__file__).resolve().parents[1] / "llvq_mini" / "widgets"
 MEASURED: tuple[type[Widget], ...] = (DistortionBitrate, ShapeGainSplit)  # these show a file of the benchmark
 ALL = (
     *(*MEASURED, GolayPlayground, LatticePlane, LatticeSpace, PlaneCodes, PointIndex),
-    *(SearchTrace, ShellOnion, ErrorMap, SamePrompt),
+    *(SearchTrace, ShellOnion, ErrorMap, SamePrompt, SquaresHexagons),
 )
 
 
@@ -86,7 +87,9 @@ def test_every_widget_is_live_and_static(
     kind: type[Widget], data: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In a notebook an anywidget with the state as traits, made once; in the book HTML with a picture and a table."""
-    given = {ErrorMap: report(), SamePrompt: prompts()} | dict.fromkeys(MEASURED, data)
+    given = {ErrorMap: report(), SamePrompt: prompts(), SquaresHexagons: 0.0657} | dict.fromkeys(
+        MEASURED, data
+    )
     widget = kind(*[given[kind]] if kind in given else [])
     live = widget.live()
     assert live is widget.live()

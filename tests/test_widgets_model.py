@@ -1,4 +1,4 @@
-"""The widgets that show a quantized model: the map of its report, and the same prompt with fewer bits."""
+"""The widgets that show a quantized model, its report and its texts; and the one of the first page."""
 
 from __future__ import annotations
 
@@ -12,7 +12,17 @@ from model_widgets import prompts, report
 from test_widgets_compute import javascript
 
 from llvq_mini.errors import LLVQError
-from llvq_mini.widgets import ErrorMap, SamePrompt, error_map, same_prompt
+from llvq_mini.widgets import (
+    ErrorMap,
+    SamePrompt,
+    SquaresHexagons,
+    error_map,
+    plane_codes,
+    same_prompt,
+    squares_hexagons,
+)
+
+RESULTS = Path(__file__).resolve().parents[1] / "benchmarks" / "results"
 
 
 def test_map_keeps_every_linear() -> None:
@@ -118,3 +128,50 @@ def test_static_texts_are_marked_and_escaped() -> None:
     assert "&lt;b&gt;" in page and "<b>bold" not in page and "↵" in page
     assert page.count('class="s3"') == 2 and page.count('class="s1"') == 1
     assert [same_prompt.level(v) for v in (0.0, 2.0, 2.1, 5.1, 10.1)] == [0, 0, 1, 2, 3]
+
+
+def test_squares_and_hexagons() -> None:
+    """The moments are the known ones and the means near them; both languages agree; arguments are checked."""
+    widget = SquaresHexagons(0.0657)
+    exact = [1 / 12, 5 / (36 * 3**0.5)]
+    assert [code["moment"] for code in widget.state["codes"]] == pytest.approx(exact, abs=1e-12)
+    page = widget.static_html()
+    for key, moment in zip(squares_hexagons.LABELS, exact, strict=True):
+        fallen = squares_hexagons.dots(key, 2000)
+        assert sum(error for _, error in fallen) / 2000 == pytest.approx(moment, rel=2e-3)
+        assert all(plane_codes.nearest(plane_codes.code(key), x)[1] == error for x, error in fallen[:50])
+        assert f"<td>{sum(error for _, error in fallen[:200]) / 200:.4f}</td>" in page
+    assert page.count('class="dot"') == 400 and "21.2 %" in page
+    body = """
+        return state.codes.map((code) => {
+            const size = code.period.map((side) => Math.floor(4 / side) * side);
+            const place = (n) => scattered(state.plastic, n).map((c, i) => size[i] * (c - 0.5));
+            return Array.from({ length: 300 }, (_, n) => errorOf(code, place(n + 1)));
+        });
+    """
+    for key, errors in zip(squares_hexagons.LABELS, javascript(widget, body, None), strict=True):
+        assert errors == pytest.approx([error for _, error in squares_hexagons.dots(key, 300)], abs=1e-12)
+    for leech, drops in ((0.09, 200), (0.0657, 0)):
+        with pytest.raises(ValueError, match="must be"):
+            SquaresHexagons(leech, drops)
+
+
+def test_committed_texts() -> None:
+    """The benchmark's file: surprises fit the texts, and the counts of common tokens are right."""
+    data = json.loads((RESULTS / "llm_prompts.json").read_text(encoding="utf-8"))
+    assert data["meta"]["commit"] and "dirty" not in data["meta"]["commit"]
+    first = data["arms"][0]
+    assert first["arm"] == "original" and {"descent-1", "rtn-2"} <= {arm["arm"] for arm in data["arms"]}
+    for arm in data["arms"]:
+        assert len(arm["texts"]) == len(data["prompts"])
+        for own, model in zip(arm["texts"], first["texts"], strict=True):
+            counts = {len(own[key]) for key in ("pieces", "surprise", "instead", "chance")}
+            assert len(counts) == 1 and counts.pop() <= data["tokens"]
+            same = own["same"]
+            assert own["pieces"][:same] == model["pieces"][:same]
+            assert own["pieces"][same : same + 1] != model["pieces"][same : same + 1] or arm is first
+            assert all(value >= 0 for value in own["surprise"]) and all(0 < c <= 1 for c in own["chance"])
+            for bits, piece, other, chance in zip(
+                *(own[k] for k in ("surprise", "pieces", "instead", "chance")), strict=True
+            ):
+                assert piece != other or abs(2**-bits - chance) < 2e-3

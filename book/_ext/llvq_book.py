@@ -162,9 +162,9 @@ def minutes_to_read(doctree: nodes.document) -> int:
     return math.ceil(words / PACE["words"] + seconds / 60)
 
 
-def facts(app: Sphinx, pagename: str, body: str, doctree: nodes.document) -> list[str]:
+def facts(app: Sphinx, pagename: str, body: str) -> list[str]:
     """Minutes, exercises, and the seconds that its cells took when they ran last."""
-    found = [f"{minutes_to_read(doctree)} minutes to read"]
+    found = [f"{minutes_to_read(app.env.get_doctree(pagename))} minutes to read"]
     exercises = len(re.findall(r'<div class="[^"]*\bexercise\b', body))
     if exercises:
         found.append(f"{exercises} exercises with solutions")
@@ -172,6 +172,22 @@ def facts(app: Sphinx, pagename: str, body: str, doctree: nodes.document) -> lis
     if run:
         found.append(f"its code ran in {run:.0f} s" if run >= 1 else "its code ran in less than a second")
     return found
+
+
+def times(app: Sphinx, body: str) -> str:
+    """The body with minutes and seconds in each <span class="llvq-time" data-page="NAME">; "all" has their sums."""
+    pages = re.findall(r'<span class="llvq-time" data-page="(\w+)">', body)
+    minutes, seconds = {}, {}
+    for name in (page for page in pages if page != "all"):
+        minutes[name] = minutes_to_read(app.env.get_doctree(f"book/{name}"))
+        seconds[name] = (app.env.nb_metadata[f"book/{name}"].get("exec_data") or {}).get("runtime") or 0.0
+    texts = {name: f"{minutes[name]} min, runs {max(seconds[name], 1):.0f} s" for name in minutes}
+    hours, run = sum(minutes.values()) / 60, sum(seconds.values()) / 60
+    texts["all"] = (
+        f"In all about {hours:.0f} hours to read; the code of all chapters ran in {run:.0f} minutes."
+    )
+    span = r'(<span class="llvq-time" data-page="(\w+)">)</span>'
+    return re.sub(span, lambda found: f"{found[1]}{texts[found[2]]}</span>", body)
 
 
 def first_paragraph(doctree: nodes.document) -> str:
@@ -189,7 +205,7 @@ def introduce(app: Sphinx, pagename: str, context: dict[str, Any], doctree: node
     if not pagename.startswith("book/"):
         return
     if "cell_input" in context["body"]:  # a chapter, and not a list of references
-        items = "".join(f"<li>{fact}</li>" for fact in facts(app, pagename, context["body"], doctree))
+        items = "".join(f"<li>{fact}</li>" for fact in facts(app, pagename, context["body"]))
         context["body"] = context["body"].replace("</h1>", f'</h1>\n<ul class="llvq-facts">{items}</ul>', 1)
     base = app.config.html_baseurl
     tags = {
@@ -212,6 +228,8 @@ def finish_page(app: Sphinx, pagename: str, templatename: str, context: dict[str
     context["body"] = body.replace('role="doc-biblioentry"', 'role="listitem"')
     if doctree is not None:
         introduce(app, pagename, context, doctree)
+    if 'class="llvq-time"' in body:
+        context["body"] = times(app, context["body"])
     if "data-llvq-widget" in body:
         app.add_js_file("llvq/widget-modules.js", loading_method="defer", priority=800)
         app.add_js_file("llvq/widget-loader.js", loading_method="defer", priority=801)

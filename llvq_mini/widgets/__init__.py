@@ -11,6 +11,7 @@
     SearchTrace          24 numbers to edit, and the exact search for them step by step, to its certificate
     ShapeGainSplit       a fixed budget divided between direction and length
     ShellOnion           shells of the Leech lattice: points, classes and bits of any run of them
+    SquaresHexagons      points on square and hexagonal cells, and how their mean errors settle
 
 A widget is three files: NAME.js, an ES module that ends with ``export default { render };`` (the form that
 anywidget loads), NAME.css, and NAME.py, which gives it its data and a static picture. `_base.Widget` puts the shared
@@ -30,6 +31,7 @@ from llvq_mini.widgets.same_prompt import SamePrompt
 from llvq_mini.widgets.search_trace import SearchTrace
 from llvq_mini.widgets.shape_gain import ShapeGainSplit
 from llvq_mini.widgets.shell_onion import ShellOnion
+from llvq_mini.widgets.squares_hexagons import SquaresHexagons
 
 __all__ = [
     "DistortionBitrate",
@@ -43,4 +45,5 @@ __all__ = [
     "SearchTrace",
     "ShapeGainSplit",
     "ShellOnion",
+    "SquaresHexagons",
 ]
