@@ -69,8 +69,9 @@ function render({ model, el }) {
   const select = html("select", { id: id + "prompt" }, choice);
   prompts.forEach((prompt, n) => html("option", { value: n }, select, `${prompt} …`));
   select.addEventListener("change", () => {
+    const prompt = Number(select.value); // the next lines show the old one once more
     for (const key of ["arm", "token"]) set(key, 0);
-    set("prompt", Number(select.value));
+    set("prompt", prompt);
   });
   const key = html("p", { class: "llvq-w-key llvq-sp-key" }, root);
   html("span", {}, key, "Surprise of the original:");
