@@ -4,7 +4,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help env book test check demo bench notebooks clean distclean
+.PHONY: help env book test check demo bench notebooks course clean distclean
 
 help: ## show this list
 	@echo "llvq_mini: Leech lattice vector quantization, from the Golay code to a 2-bit language model"
@@ -39,6 +39,9 @@ bench: env ## rerun the benchmarks; their JSON goes to benchmarks/results
 
 notebooks: env ## write notebooks/*.ipynb anew from the chapters
 	@$(PY) book/_tools/notebooks.py
+
+course: env ## write out/course: problem set with autograder, key, slides, quizzes, the book as zip and PDF
+	@$(PY) book/_tools/course.py
 
 clean: ## remove what was built, keep .venv
 	rm -rf book/_build build dist out *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -21,6 +21,7 @@ COURSE = ROOT / "book" / "course"
 sys.path.insert(0, str(ROOT / "book" / "_tools"))
 
 import course_files  # noqa: E402
+import course_quiz  # noqa: E402
 
 WRONG = yaml.safe_load((COURSE / "instructor" / "wrong_answers.yml").read_text(encoding="utf-8"))
 
@@ -184,3 +185,52 @@ def test_a_folder_of_submissions(tmp_path: Path) -> None:
     table = (tmp_path / "out" / "grades.csv").read_text().split()
     assert table == ["student,total,of,1.1,1.2,1.3,1.4", "ada,0,25,0,0,0,0"]
     assert json.loads((tmp_path / "out" / "ada.json").read_text())["points"] == 25
+
+
+QUIZ = course_quiz.read()
+
+
+@pytest.mark.parametrize(
+    "item", [item for items in QUIZ.values() for item in items], ids=lambda item: item["id"]
+)
+def test_quiz_answers(item: dict[str, Any]) -> None:
+    """Numbers agree with what the library computes; chapters exist."""
+    import itertools
+    import math
+
+    from llvq_mini import golay, index, leech
+
+    names = {"itertools": itertools, "math": math, "golay": golay, "index": index, "leech": leech}
+    assert (ROOT / "book" / f"{item['chapter']}.md").exists()
+    if "check" in item:
+        assert abs(eval(item["check"], names) - item["answer"]) <= item["tolerance"]
+
+
+def test_quiz_files() -> None:
+    """Four weeks of six items in three forms, which agree; a broken item is named."""
+    files = course_quiz.files("quiz")
+    assert [len(items) for items in QUIZ.values()] == [6, 6, 6, 6]
+    assert json.loads(files["quiz/quiz.json"]) == {str(week): items for week, items in QUIZ.items()}
+    ids = [item["id"] for items in QUIZ.values() for item in items]
+    assert len(set(ids)) == 24
+    for week, items in QUIZ.items():
+        gift = files[f"quiz/week{week}.gift"].decode()
+        assert gift.count("::") == 2 * len(items)
+        assert len(re.findall(r"^  =", gift, re.MULTILINE)) == sum("choices" in item for item in items)
+        assert len(re.findall(r"^  #[\d.]+:[\d.]+$", gift, re.MULTILINE)) == sum(
+            "check" in item for item in items
+        )
+        assert all(item["question"] in files[f"quiz/week{week}.md"].decode() for item in items)
+    assert (
+        r"tr E H E^T" in files["quiz/week4.gift"].decode()
+        and r"g \= <x, v>" in files["quiz/week3.gift"].decode()
+    )
+    good = QUIZ[1][1]
+    for wrong, said in (
+        ({"answer": 4}, "place of a choice"),
+        ({"choices": ["a", "a", "b"]}, "different choices"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            course_quiz.check(good | wrong)
+    with pytest.raises(ValueError, match="missing"):
+        course_quiz.check({"id": "x"})

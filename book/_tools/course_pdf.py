@@ -1,0 +1,174 @@
+"""book.pdf: every page of the built book printed by Chromium and joined, with a cover, an outline and page numbers.
+
+    write(html, target, names)     html: folder of the built book; names: pages in reading order ("book/why", ...)
+
+Pages are printed from disk with the print styles of the book, in the light theme. Solutions and folded code are
+opened, so nothing is lost on paper; widgets keep their static pictures, because the script that brings them to life is
+not loaded. Links from chapter to chapter become links inside the PDF. Page numbers and chapter titles are laid over
+the joined pages, since Chromium numbers each file anew.
+
+Tests: tests/browser/test_course_pdf.py.
+"""
+
+from __future__ import annotations
+
+import html as escape
+import io
+import os
+import shutil
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pypdf import PdfReader, PdfWriter
+from pypdf.generic import ArrayObject, DictionaryObject, NameObject
+
+TITLE = "LLVQ: from the Golay code to a 2-bit language model"
+FLAGS = ["--no-sandbox", "--disable-gpu"]
+#: what paper does not need, and no part of a solution hidden
+STYLE = """
+#jb-print-docs-body, .bd-header, .bd-sidebar, .llvq-facts a, #rtd-footer-container { display: none !important; }
+.toggle-hidden:not(.admonition-title), .toggle-hidden { display: block !important; visibility: visible !important;
+  height: auto !important; max-height: none !important; opacity: 1 !important; }
+.toggle-hidden > *, .admonition.toggle-hidden > * { visibility: visible !important; opacity: 1 !important;
+  height: auto !important; display: revert; }
+.toggle-button, .tb-button { display: none !important; }
+"""
+OPEN = """() => {
+    for (const node of document.querySelectorAll("details")) node.open = true;
+    for (const node of document.querySelectorAll(".toggle-hidden")) node.classList.remove("toggle-hidden");
+    const title = document.querySelector(".bd-article h1");
+    const words = title ? [...title.childNodes].filter((n) => !n.classList?.contains("headerlink")) : [];
+    return words.map((n) => n.textContent).join("").trim();
+}"""
+
+
+@dataclass
+class Chapter:
+    """A printed page of the book."""
+
+    name: str
+    title: str
+    pdf: bytes
+
+
+def find_chromium() -> str:
+    """Path of a Chromium; RuntimeError says how to get one."""
+    for name in (os.environ.get("LLVQ_CHROMIUM"), "chromium", "chromium-browser", "google-chrome"):
+        if name and (path := shutil.which(name)):
+            return path
+    raise RuntimeError("book.pdf is printed by Chromium; install it (Debian: apt-get install chromium)")
+
+
+def print_chapter(page: Any, html: Path, name: str) -> Chapter:
+    """Print one page with everything unfolded."""
+    path = html / f"{name}.html"
+    if not path.exists():
+        raise RuntimeError(f"{path} is missing; run 'make book'")
+    page.goto(path.as_uri(), wait_until="load")
+    page.wait_for_function("!window.MathJax || !MathJax.startup || MathJax.startup.promise")
+    page.evaluate("window.MathJax && MathJax.startup ? MathJax.startup.promise.then(() => 1) : 1")
+    title = page.evaluate(OPEN)
+    page.add_style_tag(content=STYLE)
+    margin = {"top": "18mm", "bottom": "20mm", "left": "17mm", "right": "17mm"}
+    return Chapter(name, title, page.pdf(format="A4", print_background=True, margin=margin, scale=0.92))
+
+
+def cover(page: Any, logo: Path, chapters: list[Chapter], starts: list[int]) -> bytes:
+    """The first page: title, logo, contents."""
+    rows = "".join(
+        f"<tr><td>{escape.escape(chapter.title)}</td><td>{start}</td></tr>"
+        for chapter, start in zip(chapters, starts, strict=True)
+    )
+    page.set_content(
+        "<style>body{font:13pt/1.5 Inter,system-ui,sans-serif;color:#1f2933;margin:28mm 22mm}"
+        "svg{width:48mm}h1{font-size:32pt;line-height:1.12;letter-spacing:-.02em;margin:14mm 0 4mm}"
+        "p{color:#5b6875;margin:0 0 14mm}table{width:100%;border-collapse:collapse;font-size:11.5pt}"
+        "td{padding:1.4mm 0;border-bottom:.3mm solid #d5dbe1}td+td{text-align:right}</style>"
+        f"{logo.read_text(encoding='utf-8')}<h1>{TITLE}</h1><p>The llvq_mini authors. Apache-2.0.</p>"
+        f"<table>{rows}</table>"
+    )
+    return page.pdf(format="A4", print_background=True, page_ranges="1")
+
+
+def footers(page: Any, lines: list[tuple[str, int]]) -> bytes:
+    """Transparent pages with a chapter title and a number at the foot each."""
+    sheets = "".join(
+        f"<div><span>{escape.escape(title)}</span><span>{number}</span></div>" for title, number in lines
+    )
+    page.set_content(
+        "<style>@page{size:A4;margin:0}body{margin:0}div{box-sizing:border-box;height:297mm;padding:284mm 17mm 0;"
+        "display:flex;justify-content:space-between;break-after:page;font:8.5pt Inter,system-ui,sans-serif;"
+        f"color:#5b6875}}div:last-child{{break-after:auto}}</style>{sheets}"
+    )
+    return page.pdf(format="A4", margin=dict.fromkeys(("top", "bottom", "left", "right"), "0"))
+
+
+def relink(writer: PdfWriter, html: Path, starts: dict[str, int]) -> None:
+    """Links to files of the book become links to the first page of their chapter; others on disk are dropped."""
+    root = html.as_uri()
+    for page in writer.pages:
+        kept = ArrayObject()
+        for reference in page.get("/Annots", []):
+            note = reference.get_object()
+            address = str(note.get("/A", {}).get("/URI", ""))
+            if address.startswith("file:"):
+                name = address.split("#")[0].removeprefix(root + "/").removesuffix(".html")
+                if name not in starts:
+                    continue
+                there = writer.pages[starts[name]].indirect_reference
+                target = ArrayObject([there, NameObject("/Fit")])
+                note[NameObject("/A")] = DictionaryObject(
+                    {NameObject("/S"): NameObject("/GoTo"), NameObject("/D"): target}
+                )
+            kept.append(reference)
+        if "/Annots" in page:
+            page[NameObject("/Annots")] = kept
+
+
+def join(page: Any, html: Path, chapters: list[Chapter]) -> PdfWriter:
+    """Cover, chapters, outline, footers, links."""
+    readers = [PdfReader(io.BytesIO(chapter.pdf)) for chapter in chapters]
+    starts, lines = [], []
+    for chapter, reader in zip(chapters, readers, strict=True):
+        starts.append(len(lines) + 2)  # page 1 is the cover
+        lines += [(chapter.title, len(lines) + 2 + place) for place in range(len(reader.pages))]
+    logo = html / "_static" / "llvq" / "logo.svg"
+    writer = PdfWriter()
+    writer.append(PdfReader(io.BytesIO(cover(page, logo, chapters, starts))), import_outline=False)
+    for reader in readers:
+        writer.append(reader, import_outline=False)
+    feet = PdfReader(io.BytesIO(footers(page, lines)))
+    if len(feet.pages) != len(lines):
+        raise RuntimeError(f"{len(feet.pages)} footers for {len(lines)} pages; the paper size differs")
+    for place, foot in enumerate(feet.pages, 1):
+        writer.pages[place].merge_page(foot)
+    writer.add_outline_item("Cover", 0)
+    for chapter, start in zip(chapters, starts, strict=True):
+        writer.add_outline_item(chapter.title, start - 1)
+    relink(writer, html, {chapter.name: start - 1 for chapter, start in zip(chapters, starts, strict=True)})
+    day = datetime(2026, 1, 1)
+    writer.add_metadata(
+        {"/Title": TITLE, "/Author": "The llvq_mini authors", "/CreationDate": day.strftime("D:%Y%m%d%H%M%S")}
+    )
+    return writer
+
+
+def write(html: Path, target: Path, names: list[str]) -> int:
+    """Print and join; returns the number of pages. RuntimeError for a missing page or browser."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_chromium(), args=FLAGS)
+        context = browser.new_context(viewport={"width": 1100, "height": 1500}, color_scheme="light")
+        context.route("**/widget-loader.js", lambda route: route.abort())
+        page = context.new_page()
+        page.emulate_media(media="print", color_scheme="light")
+        chapters = [print_chapter(page, html, name) for name in names]
+        writer = join(page, html, chapters)
+        browser.close()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with target.open("wb") as file:
+        writer.write(file)
+    return len(writer.pages)
