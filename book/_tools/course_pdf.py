@@ -34,6 +34,10 @@ STYLE = """
 .toggle-hidden > *, .admonition.toggle-hidden > * { visibility: visible !important; opacity: 1 !important;
   height: auto !important; display: revert; }
 .toggle-button, .tb-button { display: none !important; }
+.bd-article h1 { display: block !important; }
+pre { white-space: pre-wrap !important; overflow: visible !important; }
+.copybtn { display: none !important; }
+details, details * { opacity: 1 !important; animation: none !important; transition: none !important; }
 """
 OPEN = """() => {
     for (const node of document.querySelectorAll("details")) node.open = true;
@@ -162,7 +166,7 @@ def write(html: Path, target: Path, names: list[str]) -> int:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=FLAGS)
         context = browser.new_context(viewport={"width": 1100, "height": 1500}, color_scheme="light")
-        context.route("**/widget-loader.js", lambda route: route.abort())
+        context.route("**/widget-loader.js*", lambda route: route.abort())
         page = context.new_page()
         page.emulate_media(media="print", color_scheme="light")
         chapters = [print_chapter(page, html, name) for name in names]

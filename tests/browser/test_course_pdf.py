@@ -1,0 +1,87 @@
+"""book.pdf from two short pages of the built book, and the zip of the book; the whole PDF where it has been made."""
+
+from __future__ import annotations
+
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "book" / "_tools"))
+
+import course  # noqa: E402
+import course_files  # noqa: E402
+import course_pdf  # noqa: E402
+from pypdf import PdfReader  # noqa: E402
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+
+def titles(reader: PdfReader) -> list[str]:
+    """The outline, top level."""
+    return [str(entry.title) for entry in reader.outline if not isinstance(entry, list)]
+
+
+def test_two_pages(html: Path, tmp_path: Path) -> None:
+    """Cover, outline, numbers at the foot, and links between chapters that stay inside."""
+    names = ["book/references", "book/teaching"]
+    count = course_pdf.write(html, tmp_path / "two.pdf", names)
+    reader = PdfReader(tmp_path / "two.pdf")
+    assert len(reader.pages) == count >= 3
+    assert len(titles(reader)) == 3 and titles(reader)[0] == "Cover"
+    text = [page.extract_text() for page in reader.pages]
+    assert course_pdf.TITLE.split(":")[0] in text[0] and all(title in text[0] for title in titles(reader)[1:])
+    starts = [reader.get_destination_page_number(entry) for entry in reader.outline]
+    assert all(title in text[start] for title, start in zip(titles(reader)[1:], starts[1:], strict=True))
+    assert all(text[number].rstrip().endswith(str(number + 1)) for number in range(1, count))
+    notes = [note.get_object() for page in reader.pages for note in page.get("/Annots", [])]
+    assert not any(str(note.get("/A", {}).get("/URI", "")).startswith("file:") for note in notes)
+
+
+def test_solutions_are_open(html: Path, browser: Any) -> None:
+    """What is folded on the screen is in the text of the paper, and widgets stand still."""
+    context = browser.new_context()
+    context.route("**/widget-loader.js*", lambda route: route.abort())
+    page = context.new_page()
+    page.emulate_media(media="print", color_scheme="light")
+    chapter = course_pdf.print_chapter(page, html, "book/golay")
+    hidden = page.evaluate(
+        "[...document.querySelectorAll('.solution p, .solution pre')].filter(n => !n.checkVisibility()).length"
+    )
+    widget = page.locator("[data-llvq-widget] button").count()
+    context.close()
+    assert chapter.title and hidden == 0 and widget == 0
+    assert len(chapter.pdf) > 100_000
+
+
+def test_missing_page_says_what_to_do(tmp_path: Path) -> None:
+    """A page that is not built is an error with a remedy, before anything is printed."""
+    with pytest.raises(RuntimeError, match="run 'make book'"):
+        course_pdf.print_chapter(None, tmp_path, "book/why")
+
+
+def test_offline_zip(html: Path, tmp_path: Path) -> None:
+    """index.html lies at the top, every page is in it, and unzipped it is the built book."""
+    files = course.offline_files()
+    assert "llvq-book/index.html" in files
+    assert {f"llvq-book/{name}.html" for name in course.pages()} <= set(files)
+    course_files.write_zip(tmp_path / "book.zip", {name: files[name] for name in sorted(files)[:40]})
+    with zipfile.ZipFile(tmp_path / "book.zip") as archive:
+        assert all(info.date_time == (2026, 1, 1, 0, 0, 0) for info in archive.infolist())
+        assert all(archive.read(name) == files[name] for name in archive.namelist())
+
+
+def test_whole_pdf() -> None:
+    """The PDF of the last `make course` has an entry for the cover and for each page, and the titles in its text."""
+    path = ROOT / "out" / "course" / "book.pdf"
+    if not path.exists():
+        pytest.skip("out/course/book.pdf is not made; run 'make course'")
+    reader = PdfReader(path)
+    assert len(titles(reader)) == len(course.pages()) + 1
+    for entry, title in zip(reader.outline, titles(reader), strict=True):
+        if title != "Cover":
+            text = reader.pages[reader.get_destination_page_number(entry)].extract_text()
+            assert title.split()[0] in text
