@@ -168,6 +168,7 @@ def write(html: Path, target: Path, names: list[str]) -> int:
         context = browser.new_context(viewport={"width": 1100, "height": 1500}, color_scheme="light")
         context.route("**/widget-loader.js*", lambda route: route.abort())
         page = context.new_page()
+        page.set_default_timeout(180_000)
         page.emulate_media(media="print", color_scheme="light")
         chapters = [print_chapter(page, html, name) for name in names]
         writer = join(page, html, chapters)

@@ -46,6 +46,7 @@ def page(browser: Any) -> Iterator[Any]:
     """An empty page of the size of a slide that remembers what went wrong."""
     context = browser.new_context(viewport={"width": 1280, "height": 720}, reduced_motion="reduce")
     page = context.new_page()
+    page.set_default_timeout(180_000)  # machines may be busy
     page.wrong = []
     page.on("console", lambda m: page.wrong.append(m.text) if m.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: page.wrong.append(str(error)))
