@@ -20,7 +20,9 @@ numbers, no parameters, no table, no loss.  Neighbors are 60 degrees apart every
 the coordinates -4 ... 4: DigitHead predicts those with 216 logits in place of 196,560.
 
 Works in half precision, under autocast and torch.compile (the search is one custom operator; it decides on the
-tokens as they come, before normalization could round a tie away).  The search runs on the CPU wherever the tensor is.
+tokens as they come, before normalization could round a tie away).  For CUDA tensors the operator runs the exact search
+of kernels/search.cu on shell 2, which gives the vectors of kissing.py, ties included; only their numbers are made on
+the CPU.  That needs CuPy.  Tensors on other devices are searched on the CPU.
 
 Source: Y. Zhao et al., "Spherical Leech quantization for visual tokenization and generation", arXiv 2512.14697; the
 interface is that of the package vector-quantize-pytorch.  Tests: tests/test_spherical.py.
@@ -35,7 +37,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from llvq_mini import kissing
+from llvq_mini import gpu, kissing
 
 
 @torch.library.custom_op("llvq_mini::nearest_minimal", mutates_args=())
@@ -52,6 +54,22 @@ def _(x: Tensor) -> tuple[Tensor, Tensor]:
     return torch.empty_like(x, memory_format=torch.contiguous_format), x.new_empty(
         x.shape[0], dtype=torch.int64
     )
+
+
+@nearest_minimal.register_kernel("cuda")
+def on_cuda(x: Tensor) -> tuple[Tensor, Tensor]:
+    """The CUDA kernel of the operator.  LLVQError where CuPy or a recent GPU is missing; ValueError for infinities."""
+    return nearest_on(gpu.cuda(x.device.index or 0), x)
+
+
+def nearest_on(machine: gpu.Machine, x: Tensor) -> tuple[Tensor, Tensor]:
+    """`nearest_minimal` on a machine whose arrays are torch tensors."""
+    blocks = x.detach().to(torch.promote_types(x.dtype, torch.float32)).contiguous()
+    if not torch.isfinite(blocks).all():
+        raise ValueError("Argument 'x' must be finite; it holds NaN or infinity.")
+    v = gpu.nearest_direction(blocks, machine, 2) if len(blocks) else machine.empty((0, 24), "int8")
+    indices = torch.from_numpy(kissing.encode(machine.get(v)))
+    return (v.to(torch.float64) / math.sqrt(32)).to(x), indices.to(x.device)
 
 
 def _unit(v: np.ndarray) -> Tensor:

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import math
+import shutil
 
+import fake_cuda
 import numpy as np
 import pytest
 import torch
+from adversarial import blocks
+from torch._subclasses.fake_tensor import FakeTensorMode
 
-from llvq_mini import kissing, leech
-from llvq_mini.spherical import DigitHead, SphericalLeech, nearest_minimal, normalize, straight_through
+from llvq_mini import gpu, kissing, leech
+from llvq_mini.errors import LLVQError
+from llvq_mini.spherical import (
+    DigitHead,
+    SphericalLeech,
+    nearest_minimal,
+    nearest_on,
+    normalize,
+    on_cuda,
+    straight_through,
+)
 
 
 @pytest.fixture
@@ -92,10 +105,20 @@ def test_operator_is_well_formed(x):
     torch.library.opcheck(nearest_minimal, (x.reshape(-1, 24),))
 
 
+COMPILERS = [
+    "aot_eager",
+    pytest.param(
+        "inductor", marks=pytest.mark.skipif(not shutil.which("g++"), reason="needs a C++ compiler")
+    ),
+]
+
+
 @pytest.mark.slow
-def test_compiled_module_gives_the_same(x):
+@pytest.mark.parametrize("backend", COMPILERS)
+def test_compiled_module_gives_the_same(x, backend):
+    torch._dynamo.reset()
     module = torch.nn.Sequential(torch.nn.Linear(48, 48), SphericalLeech(48))
-    compiled = torch.compile(module, fullgraph=True, backend="aot_eager")
+    compiled = torch.compile(module, fullgraph=True, backend=backend)
     results = []
     for run in (module, compiled):
         module.zero_grad()
@@ -103,9 +126,60 @@ def test_compiled_module_gives_the_same(x):
         (quantized.square().sum() + (quantized * x).sum() + loss).backward()
         results.append((quantized, indices, module[0].weight.grad.clone()))
     assert torch.equal(results[0][1], results[1][1])
-    assert torch.allclose(results[0][0], results[1][0]) and torch.allclose(
-        results[0][2], results[1][2], atol=1e-5
-    )
+    assert torch.allclose(results[0][0], results[1][0])
+    assert torch.allclose(results[0][2], results[1][2], atol=1e-5)
+
+
+# ---- CUDA ----
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """A GPU of doubles: the real kernel, run on the CPU."""
+    yield fake_cuda.install(monkeypatch)
+    gpu.cuda.cache_clear()
+
+
+def test_the_operator_has_a_cuda_kernel_and_meta_tensors_on_cuda():
+    assert torch._C._dispatch_has_kernel_for_dispatch_key("llvq_mini::nearest_minimal", "CUDA")
+    with FakeTensorMode():
+        quantized, indices, _ = SphericalLeech(48)(torch.empty(3, 48, device="cuda", dtype=torch.bfloat16))
+        assert quantized.shape == (3, 48) and indices.shape == (3, 2) and indices.device.type == "cuda"
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_cuda_finds_the_vectors_of_the_cpu(machine, dtype):
+    """Random blocks, points half-way between minimal vectors, sparse blocks, zero, and blocks far from unit length."""
+    rng = np.random.default_rng(5)
+    minimal = leech.minimal_vectors()
+    middles = minimal[rng.integers(0, kissing.COUNT, (2, 16))].sum(axis=0) * 0.1
+    scaled = rng.standard_normal((6, 24)) * np.array([[1e-30], [1e-18], [1.0], [1e6], [1e18], [1e30]])
+    hard = [b[:1] for b in blocks(rng, 1).values()]
+    parts = [*hard, middles, scaled, np.eye(24)[:2], np.zeros((1, 24)), rng.standard_normal((60, 24))]
+    x = torch.from_numpy(np.concatenate(parts)).to(dtype)
+    x = x[torch.isfinite(x).all(dim=1)]  # some hard blocks are too large for float32
+    codewords, indices = nearest_on(machine, x)
+    wanted = kissing.nearest(x.numpy())
+    assert fake_cuda.LAUNCHED and codewords.dtype == dtype
+    assert (indices.numpy() == kissing.encode(wanted)).all()
+    assert torch.equal(codewords, nearest_minimal(x)[0])
+
+
+def test_cuda_takes_half_precision_and_nothing_and_refuses_nan(machine):
+    x = torch.randn(5, 24, generator=torch.Generator().manual_seed(2)).bfloat16()
+    codewords, indices = on_cuda(x)
+    assert codewords.dtype == torch.bfloat16 and torch.equal(indices, nearest_minimal(x.double())[1])
+    codewords, indices = nearest_on(machine, x[:0])
+    assert codewords.shape == (0, 24) and indices.shape == (0,)
+    with pytest.raises(ValueError, match="finite"):
+        nearest_on(machine, torch.full((1, 24), math.inf))
+
+
+def test_one_sentence_where_the_gpu_is_missing(monkeypatch):
+    gpu.cuda.cache_clear()
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(LLVQError, match="^No GPU: torch finds no CUDA device"):
+        on_cuda(torch.ones(1, 24))
 
 
 def test_zero_tiny_and_huge_tokens():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import math
 import re
@@ -23,16 +25,20 @@ from llvq_mini.widgets import (
     LatticeSpace,
     PlaneCodes,
     PointIndex,
+    Reconstruction,
+    Reconstructions,
     SamePrompt,
     SearchTrace,
     ShapeGainSplit,
     ShellOnion,
+    SphereProjection,
     SquaresHexagons,
     _looks,
     plane_codes,
     shape_gain,
 )
 from llvq_mini.widgets._base import Widget
+from llvq_mini.widgets._png import png
 from llvq_mini.widgets.distortion_bitrate import SOURCES, gap_db
 
 WIDGETS = Path(__file__).resolve().parents[1] / "llvq_mini" / "widgets"
@@ -40,6 +46,7 @@ MEASURED: tuple[type[Widget], ...] = (DistortionBitrate, ShapeGainSplit)  # thes
 ALL = (
     *(*MEASURED, GolayPlayground, LatticePlane, LatticeSpace, PlaneCodes, PointIndex),
     *(SearchTrace, ShellOnion, ErrorMap, SamePrompt, SquaresHexagons),
+    *(Reconstructions, SphereProjection),
 )
 
 
@@ -63,6 +70,19 @@ def data() -> dict[str, Any]:
     ]
     rows = [{"rate": r, "shannon": 4.0**-r, "floor24": None if r < 1 else 1.1 * 4.0**-r} for r in (0.5, 1, 2)]
     return {"meta": {"command": "test"}, "points": points, "limits": rows}
+
+
+def two_stops(**options: Any) -> Reconstructions:
+    """Two pictures of noise, and noisier ones by two codes at the first stop and one at the second."""
+    rng = np.random.default_rng(0)
+    pictures = {"cat & dog": rng.uniform(0.2, 0.8, (12, 16, 3)), "cup": rng.uniform(0.2, 0.8, (3, 9, 11))}
+    near = [p + 0.01 for p in pictures.values()]
+    far = [p + 0.1 for p in pictures.values()]
+    stops = [
+        [Reconstruction("Leech <24>", 17.58, near), Reconstruction("BSQ", 18, far)],
+        [Reconstruction("Leech", 35.2, list(pictures.values()))],
+    ]
+    return Reconstructions(pictures, stops, **options)
 
 
 def test_page_html_holds_the_data_and_a_picture(
@@ -90,7 +110,7 @@ def test_every_widget_is_live_and_static(
     given = {ErrorMap: report(), SamePrompt: prompts(), SquaresHexagons: 0.0657} | dict.fromkeys(
         MEASURED, data
     )
-    widget = kind(*[given[kind]] if kind in given else [])
+    widget = two_stops() if kind is Reconstructions else kind(*[given[kind]] if kind in given else [])
     live = widget.live()
     assert live is widget.live()
     assert {key: getattr(live, key) for key in widget.state} == widget.state
@@ -138,6 +158,9 @@ def test_arguments_are_checked(data: dict[str, Any]) -> None:
             ShapeGainSplit(data, gain_bits=gain_bits)
     with pytest.raises(ValueError, match="Argument 'code' must be one of"):
         PlaneCodes("E8")
+    for wrong in ({"plane": "E8"}, {"color": "red"}, {"center": 196_560}, {"center": -1}):
+        with pytest.raises(ValueError, match=f"Argument '{next(iter(wrong))}' must be"):
+            SphereProjection(**wrong)  # type: ignore[arg-type]
     for place in ((0.0,), (0.0, 2.1), (math.nan, 0.0)):
         with pytest.raises(ValueError, match="Argument 'point' must be"):
             PlaneCodes(point=place)  # type: ignore[arg-type]
@@ -158,6 +181,55 @@ def test_modules_are_self_contained() -> None:
         )
         assert path.with_suffix(".css").exists()
         assert path.with_suffix(".py").exists() == exported
+
+
+# ---- pictures ----
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (7, 5), (6, 9, 3)])
+def test_png_is_read_back_by_another_program(shape: tuple[int, ...]) -> None:
+    """Pillow finds the same pixels, first rows and wrap-around included."""
+    from PIL import Image
+
+    a = np.random.default_rng(1).integers(0, 256, shape, dtype=np.uint8)
+    file = io.BytesIO(base64.b64decode(png(a).removeprefix("data:image/png;base64,")))
+    with Image.open(file) as image:
+        assert image.mode == ("L" if len(shape) == 2 else "RGB")
+        assert np.array_equal(np.asarray(image), a)
+    for bad in (a.astype(float), a[None, None], np.zeros((3, 3, 4), np.uint8), np.zeros((0, 3), np.uint8)):
+        with pytest.raises(ValueError, match="Argument 'a' must be uint8"):
+            png(bad)
+
+
+def test_reconstructions_have_their_psnr_and_escape_names() -> None:
+    """10 log10(1 / 0.1^2) = 20 dB up to the rounding to bytes; equal pictures get 99; no name breaks the page."""
+    widget = two_stops(picture=1)
+    rows, equal = widget.state["stops"]
+    assert rows[0]["psnr"] == pytest.approx([40, 40], abs=0.8) and rows[1]["psnr"] == pytest.approx(
+        [20, 20], abs=0.1
+    )
+    assert equal[0]["psnr"] == [99.0, 99.0] and widget.state["sizes"] == [[16, 12], [11, 9]]
+    page = widget.static_html()
+    assert "Leech &lt;24&gt;" in page and "cat &amp; dog" in page and "<24>" not in page
+    assert f"{17.58 / 64:.4f}" in page and f"{rows[0]['psnr'][1]:.2f} dB" in page
+    assert page.count("<image ") == 3 and repr(widget) == "Reconstructions(2 pictures, 2 stops)"
+
+
+def test_reconstructions_check_their_arguments() -> None:
+    """No picture, no row, another shape, values outside [0, 1], numbers out of range."""
+    p = np.full((4, 6, 3), 0.5)
+    row = [Reconstruction("code", 18, [p])]
+    for pictures, stops in (({}, [row]), ({"p": p}, []), ({"p": p}, [[]])):
+        with pytest.raises(ValueError, match="must hold a picture"):
+            Reconstructions(pictures, stops)
+    with pytest.raises(ValueError, match="one picture of its original's shape"):
+        Reconstructions({"p": p}, [[Reconstruction("code", 18, [p[:3]])]])
+    for bad in (p + 1, p[..., :2], (255 * p).astype(np.uint8), p * np.nan):
+        with pytest.raises(ValueError, match="Argument 'pictures' must hold real pictures"):
+            Reconstructions({"p": bad}, [row])
+    for options in ({"picture": 1}, {"stop": -1}):
+        with pytest.raises(ValueError, match=f"Argument '{next(iter(options))}' must be in 0 ... 0"):
+            Reconstructions({"p": p}, [row], **options)
 
 
 # ---- the explorer ----
