@@ -253,12 +253,21 @@ function groupRow(parent, color, counts, choose) {
   return radios;
 }
 
-function render({ model, el }) {
-  const state = { planes: model.get("planes") };
-  const v = minimalVectors(golayWords(model.get("hamming"), model.get("inverted")));
-  const set = setter(model);
+/** What lies under the pointer, in words. */
+function readingText(picture, canvas, event) {
+  const bounds = canvas.getBoundingClientRect();
+  const scale = (2 * REACH[picture.plane]) / bounds.width;
+  const x = (event.clientX - bounds.left) * scale - REACH[picture.plane];
+  const y = REACH[picture.plane] - (event.clientY - bounds.top) * scale;
+  const found = near(picture, x, y, 6 * scale);
+  const names = picture.color === "class" ? CLASSES : PRODUCTS.map((product) => "at " + degrees(product));
+  const parts = found.flatMap((n, k) => (n ? [`${count(n)} ${names[k]}`] : []));
+  return parts.length ? `Under the pointer: ${count(total(found))} vectors; ${parts.join(", ")}.` : "Under the pointer: none.";
+}
+
+/** The controls and the places for picture, words and table. */
+function layout(root, set) {
   const id = uid();
-  const root = frame(el, "llvq-sp", "The minimal vectors in a plane");
   const box = html("div", { class: "llvq-w-controls" }, root);
   const planes = radioRow(box, id + "plane", "Plane", Object.entries(NAMES), (value) => set("plane", value));
   const colors = radioRow(box, id + "color", "Color", [["class", "class"], ["angle", "angle to the chosen vector"]], (value) => {
@@ -269,75 +278,82 @@ function render({ model, el }) {
   const stage = html("div", { class: "llvq-sp-stage" }, columns);
   const canvas = html("canvas", { role: "img" }, stage);
   const side = html("div", { class: "llvq-sp-side" }, columns);
-  const groupBox = html("div", {}, side);
+  const groups = html("div", {}, side);
   const status = html("p", { class: "llvq-w-status", role: "status" }, side);
   const note = html("p", { class: "llvq-w-note" }, side);
   const reading = html("p", { class: "llvq-w-note llvq-sp-reading" }, side, "Point at the picture to count what lies there.");
-  const chosenText = html("p", { class: "llvq-w-note" }, side);
-  html("button", { type: "button" }, side, "Choose another vector").addEventListener("click", () => set("center", Math.floor(Math.random() * COUNT)));
+  const chosen = html("p", { class: "llvq-w-note" }, side);
+  const another = html("button", { type: "button" }, side, "Choose another vector");
+  another.addEventListener("click", () => set("center", Math.floor(Math.random() * COUNT)));
   const table = tableFrame(root, "Vectors by angle", ["angle", "product", "vectors", ...CLASSES]);
   table.caption.textContent = "By angle to the chosen vector, and by class";
+  return { planes, colors, stage, canvas, groups, status, note, reading, chosen, table };
+}
+
+/** Call `draw` when the page turns dark or light, since a canvas keeps the colors that it was painted with. */
+function followTheme(draw) {
+  const themed = new MutationObserver(draw);
+  const attributeFilter = ["data-theme", "theme", "class", "data-jp-theme-light"];
+  for (const node of [document.documentElement, document.body]) themed.observe(node, { attributeFilter });
+  return () => themed.disconnect();
+}
+
+function render({ model, el }) {
+  const state = { planes: model.get("planes") };
+  const v = minimalVectors(golayWords(model.get("hamming"), model.get("inverted")));
   const classes = Uint8Array.from({ length: COUNT }, (_, n) => classOf(n));
+  const set = setter(model);
+  const root = frame(el, "llvq-sp", "The minimal vectors in a plane");
+  const at = layout(root, set);
   const picture = {};
   let [center, drawn, radios, grouped] = [null, "", {}, ""];
   let [angles, counts] = [null, null];
 
   function prepare() {
-    const now = { plane: model.get("plane"), color: model.get("color"), chosen: model.get("group") };
+    const [plane, color, group] = ["plane", "color", "group"].map((key) => model.get(key));
     if (center !== model.get("center")) {
       center = model.get("center");
       angles = angleGroups(v, center);
       counts = tally(angles);
-      chosenText.textContent = "Chosen vector: " + vectorText(v, center) + ".";
+      at.chosen.textContent = "Chosen vector: " + vectorText(v, center) + ".";
     }
-    if (drawn !== now.plane + (state.planes[now.plane] ? "" : center)) {
-      drawn = now.plane + (state.planes[now.plane] ? "" : center);
-      picture.points = projected(v, basisOf(state, v, now.plane, center, angles));
-    }
-    Object.assign(picture, now, { groups: now.color === "class" ? classes : angles });
+    const wanted = plane + (state.planes[plane] ? "" : center);
+    if (drawn !== wanted) picture.points = projected(v, basisOf(state, v, plane, center, angles));
+    drawn = wanted;
+    const chosen = group < PALETTE[color].length ? group : -1;
+    Object.assign(picture, { plane, color, chosen, groups: color === "class" ? classes : angles });
   }
 
   function draw() {
     const ratio = Math.min(2, window.devicePixelRatio || 1);
-    const size = Math.round(ratio * Math.max(200, stage.clientWidth));
-    canvas.width = canvas.height = size;
+    const size = Math.round(ratio * Math.max(200, at.stage.clientWidth));
+    at.canvas.width = at.canvas.height = size;
     const unit = size / 2 / REACH[picture.plane];
     Object.assign(picture, { px: (x) => size / 2 + unit * x, py: (y) => size / 2 - unit * y });
     picture.colors = PALETTE[picture.color].map((name) => rgb(root, name));
     picture.dim = rgb(root, "--w-muted");
-    paint(canvas, picture);
+    paint(at.canvas, picture);
   }
 
   function update() {
     prepare();
-    planes[picture.plane].checked = true;
-    colors[picture.color].checked = true;
-    if (grouped !== picture.color) radios = groupRow(groupBox, picture.color, counts, (value) => set("group", value));
+    at.planes[picture.plane].checked = true;
+    at.colors[picture.color].checked = true;
+    if (grouped !== picture.color) radios = groupRow(at.groups, picture.color, counts, (value) => set("group", value));
     grouped = picture.color;
     radios[picture.chosen].checked = true;
     draw();
-    status.textContent = describe(picture.color, picture.chosen, counts);
-    note.textContent = TOLD[picture.plane];
-    canvas.setAttribute("aria-label", `${count(COUNT)} vectors, ${NAMES[picture.plane]}. ${TOLD[picture.plane]}`);
-    fillTable(table, counts, picture.color, picture.chosen);
+    at.status.textContent = describe(picture.color, picture.chosen, counts);
+    at.note.textContent = TOLD[picture.plane];
+    at.canvas.setAttribute("aria-label", `${count(COUNT)} vectors, ${NAMES[picture.plane]}. ${TOLD[picture.plane]}`);
+    fillTable(at.table, counts, picture.color, picture.chosen);
   }
 
-  canvas.addEventListener("pointermove", (event) => {
-    const bounds = canvas.getBoundingClientRect();
-    const scale = (2 * REACH[picture.plane]) / bounds.width;
-    const x = (event.clientX - bounds.left) * scale - REACH[picture.plane];
-    const y = REACH[picture.plane] - (event.clientY - bounds.top) * scale;
-    const found = near(picture, x, y, 6 * scale);
-    const names = picture.color === "class" ? CLASSES : PRODUCTS.map((product) => "at " + degrees(product));
-    const parts = found.flatMap((n, k) => (n ? [`${count(n)} ${names[k]}`] : []));
-    reading.textContent = parts.length ? `Under the pointer: ${count(total(found))} vectors; ${parts.join(", ")}.` : "Under the pointer: none.";
-  });
-  // a canvas keeps the colors it was painted with: paint again when the page turns dark or light
-  const themed = new MutationObserver(draw);
-  for (const node of [document.documentElement, document.body]) themed.observe(node, { attributeFilter: ["data-theme", "theme", "class", "data-jp-theme-light"] });
-  const leave = follow(model, ["plane", "color", "group", "center"], stage, update);
+  at.canvas.addEventListener("pointermove", (event) => (at.reading.textContent = readingText(picture, at.canvas, event)));
+  const leaveTheme = followTheme(draw);
+  const leave = follow(model, ["plane", "color", "group", "center"], at.stage, update);
   return () => {
-    themed.disconnect();
+    leaveTheme();
     leave();
   };
 }
