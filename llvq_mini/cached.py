@@ -50,10 +50,14 @@ def obstacle(out: Path, expected: str) -> str | None:
 
 
 def quantized(
-    model: str | Path, out: str | Path, settings: Settings | None = None, on_step: Step | None = None
+    model: str | Path,
+    out: str | Path,
+    settings: Settings | None = None,
+    on_step: Step | None = None,
+    device: str = "cpu",
 ) -> tuple[dict[str, Any], str | None]:
     """Make sure that `out` holds the quantized model; returns its report and why it was made anew (None:
-    reused).
+    reused). `device` is where codebooks search, with the same bytes (device.py).
     """
     from .pipeline import Settings, quantize
 
@@ -61,7 +65,7 @@ def quantized(
     expected = fingerprint(model, settings)
     reason = obstacle(out, expected)
     if reason is not None:
-        quantize(model, out, settings, force=True, on_step=on_step)
+        quantize(model, out, settings, force=True, on_step=on_step, device=device)
         add_to_report(out, "provenance", provenance(f"llvq_mini.cached.quantized({str(model)!r}, ...)"))
         add_to_report(out, "fingerprint", expected)
     return read_report(out), reason

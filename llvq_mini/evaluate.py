@@ -37,7 +37,10 @@ def evaluate(
     baseline: PreTrainedModel | None = None,
     on_step: Callable[[str, int, int], None] | None = None,
 ) -> dict[str, Any]:
-    """Figures of `model` on (windows, context) token ids; with a baseline also excess, KL and agreement."""
+    """Figures of `model` on (windows, context) token ids; with a baseline also excess, KL and agreement.
+
+    Each model reads where its weights are, in their type; logits are compared in float32, where `model` is.
+    """
     import torch
 
     started = time.perf_counter()
@@ -46,19 +49,19 @@ def evaluate(
     base_head = output_head(baseline) if baseline is not None else head
     with torch.inference_mode():
         for index, row in enumerate(windows):
-            ids = torch.from_numpy(row)
+            ids = torch.from_numpy(row).to(model.device)
             hidden = _hidden(model, ids)
             base_hidden = _hidden(baseline, ids) if baseline is not None else None
             for start in range(0, len(ids) - 1, _CHUNK):
                 part = slice(start, min(start + _CHUNK, len(ids) - 1))
                 targets = ids[part.start + 1 : part.stop + 1, None]
                 log_p = head(hidden[part]).log_softmax(-1)
-                losses.append(-log_p.gather(1, targets)[:, 0].numpy())
+                losses.append(-log_p.gather(1, targets)[:, 0].cpu().numpy())
                 if baseline is not None and base_hidden is not None:
-                    log_q = base_head(base_hidden[part]).log_softmax(-1)
-                    base_losses.append(-log_q.gather(1, targets)[:, 0].numpy())
-                    divergences.append((log_q.exp() * (log_q - log_p)).sum(1).numpy())
-                    agreements.append((log_q.argmax(1) == log_p.argmax(1)).numpy())
+                    log_q = base_head(base_hidden[part]).log_softmax(-1).to(log_p.device)
+                    base_losses.append(-log_q.gather(1, targets)[:, 0].cpu().numpy())
+                    divergences.append((log_q.exp() * (log_q - log_p)).sum(1).cpu().numpy())
+                    agreements.append((log_q.argmax(1) == log_p.argmax(1)).cpu().numpy())
             if on_step:
                 on_step("evaluate", index + 1, len(windows))
     result = _summary(np.concatenate(losses), windows)
@@ -76,7 +79,7 @@ def evaluate(
 
 def _hidden(model: PreTrainedModel, ids: torch.Tensor) -> torch.Tensor:
     """(context, hidden) final states of one window."""
-    return model.base_model(ids[None], use_cache=False).last_hidden_state[0]
+    return model.base_model(ids[None].to(model.device), use_cache=False).last_hidden_state[0]
 
 
 def _summary(losses: np.ndarray, windows: np.ndarray) -> dict[str, Any]:

@@ -210,7 +210,7 @@ def output_head(model: PreTrainedModel) -> Callable[[torch.Tensor], torch.Tensor
         found = embedding(states).float()
         return found if cap is None else cap * torch.tanh(found / cap)
 
-    probe = torch.arange(8)[None]
+    probe = torch.arange(8, device=model.device)[None]
     with torch.inference_mode():
         own = model(probe, use_cache=False).logits.float()
         made = logits(model.base_model(probe, use_cache=False).last_hidden_state)

@@ -117,6 +117,7 @@ def prepare(app: Sphinx, config: Any) -> None:
     # a changed value makes Sphinx read every page again; with the cache in place that takes seconds
     config.llvq_inputs = library + fingerprint("book/_ext/*.py", "book/_tools/prose.py", "book/_static/**/*")
     os.environ["LLVQ_STATIC_WIDGETS"] = "1"
+    os.environ["HF_HUB_OFFLINE"] = "1"  # the labs then rehearse with what is on the machine
     own_profile()
 
 
