@@ -37,7 +37,7 @@ def switch_theme(page: Any, theme: str) -> None:
 @pytest.mark.parametrize("name", PAGES + EXTRA)
 def test_page(visit: Any, violations: Any, name: str) -> None:
     """No request leaves the disk, the console stays empty, cells ran, formulas are set, nothing is too wide, and
-    axe-core is content in both themes at both widths."""
+    axe-core is content."""
     seen = visit(name)
     page = seen.page
     assert page.evaluate("document.documentElement.dataset.theme") == "light"
@@ -50,7 +50,11 @@ def test_page(visit: Any, violations: Any, name: str) -> None:
         resize(page, width)
         switch_theme(page, theme)
         assert page.evaluate(TOO_WIDE) == 0, f"{theme}, {width} pixels"
-        found += [f"{theme}, {width} pixels: {line}" for line in violations(page)]
+        if (theme, width) in (
+            ("light", 1280),
+            ("dark", 390),
+        ):  # each theme and each width once: axe-core is slow
+            found += [f"{theme}, {width} pixels: {line}" for line in violations(page)]
     assert found == []
     assert (seen.outside, seen.failed, seen.console) == ([], [], [])
 
