@@ -29,7 +29,7 @@ READMES = ("README.md", "kernels/README.md")
 ROLE = re.compile(r"\{num\}`([^`]+)`")
 _MARKED = re.compile(r"(<!-- num (\S[^>]*?) -->)(.*?)(<!-- /num -->)", re.DOTALL)
 _UNITS = r"dB|nats?|tokens/s|[mnµ]?s|[kMGT]?B|%|times|x|seconds?|minutes?|hours?|instructions|GHz|percent"
-_LOOKS_MEASURED = re.compile(rf"(?<![\w.])(?:\d[\d,]*\.\d+|\d[\d,]*[  ]?(?:{_UNITS})(?![\w/]))")
+_LOOKS_MEASURED = re.compile(rf"(?<![\w.])(?<!\w-)(?:\d[\d,]*\.\d+|\d[\d,]*[  ]?(?:{_UNITS})(?![\w/]))")
 _NOT_PROSE = (
     r"\A---\n.*?\n---\n",  # front matter
     r"^(`{3,})(?:\{code-cell\}|\{raw\}|\{math\}|\{bibliography\}|\w+)[^\n]*\n.*?^\1[ ]*$",  # code, formulas
