@@ -87,3 +87,10 @@ def test_arguments_and_picture() -> None:
             ShellOnion(first, last)
     page = ShellOnion(2, 4).static_html()
     assert "415,003,680 points" in page and "398,034,000" in page and "4,629,381,120" not in page
+
+
+def test_lengths_of_blocks_in_javascript() -> None:
+    """The density that two widgets draw: a chi variable with 24 degrees of freedom, over its largest value."""
+    r = np.linspace(0.0, 8.0, 41)
+    found = javascript(ShellOnion(), "return given.map(blockDensity);", r.tolist())
+    assert found == pytest.approx(chi.pdf(r, 24) / chi.pdf(23**0.5, 24), abs=1e-12)

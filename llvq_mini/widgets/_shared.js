@@ -87,6 +87,9 @@ const setter = (model) => (name, value) => {
 const decibel = (ratio) => 10 * Math.log10(ratio);
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 
+/** Density of |x| for 24 Gaussian numbers, relative to its largest value. */
+const blockDensity = (r) => (r > 0 ? Math.exp(23 * Math.log(r / Math.sqrt(23)) - (r * r - 23) / 2) : 0);
+
 /** Number of ones of an integer of up to 31 bits. */
 function weight(word) {
   let n = 0;

@@ -35,9 +35,6 @@ function splits(state, total) {
   }));
 }
 
-/** Density of |x| for 24 Gaussian numbers, relative to its largest value. */
-const density = (r) => Math.exp((DIM - 1) * Math.log(r / Math.sqrt(DIM - 1)) - (r * r - (DIM - 1)) / 2);
-
 const TYPICAL = Math.sqrt(DIM - 1); // the likeliest length
 const LONGEST = 7.2; // beyond it lies less than one block in a million; the picture ends there
 
@@ -88,11 +85,11 @@ function drawCells(plot, levels, edges, angle, width, height) {
 function drawDensity(plot, p, levels, edges, height) {
   const base = height - 32;
   const line = [];
-  for (let r = 0.05; r <= LONGEST; r += 0.05) line.push(`${p.x(r).toFixed(1)} ${(base - 50 * density(r)).toFixed(1)}`);
+  for (let r = 0.05; r <= LONGEST; r += 0.05) line.push(`${p.x(r).toFixed(1)} ${(base - 50 * blockDensity(r)).toFixed(1)}`);
   svg("path", { d: `M${p.x(0)} ${base}L${line.join("L")}L${p.x(LONGEST)} ${base}Z`, class: "density" }, plot);
   for (const edge of edges) svg("line", { x1: p.x(edge), x2: p.x(edge), y1: base - 54, y2: base, class: "edge" }, plot);
   for (const level of levels) {
-    svg("line", { x1: p.x(level), x2: p.x(level), y1: base - 50 * density(level), y2: base, class: "level" }, plot);
+    svg("line", { x1: p.x(level), x2: p.x(level), y1: base - 50 * blockDensity(level), y2: base, class: "level" }, plot);
   }
   for (let r = 0; r <= 7; r++) svg("text", { x: p.x(r), y: base + 14, "text-anchor": "middle" }, plot, String(r));
   svg("text", { x: p.x(LONGEST / 2), y: height - 3, "text-anchor": "middle" }, plot, "length of a block");

@@ -41,9 +41,6 @@ const FLOOR = 380; // where the onion ends and the axis is
 const BASE = 486; // of the curves below
 const HIGH = 72;
 
-/** The density of |x| for 24 Gaussian numbers, relative to its largest value. */
-const density = (r) => (r > 0 ? Math.exp(23 * Math.log(r / Math.sqrt(23)) - (r * r - 23) / 2) : 0);
-
 function drawOnion(plot, counts, first, last) {
   counts.forEach((n, m) => {
     if (!m || !n) return;
@@ -71,7 +68,7 @@ function drawPeel(plot, first, last) {
 /** Below: on which shells the points are, and how long blocks are, over one axis. */
 function drawShares(plot, counts, first, last, found) {
   const line = [];
-  for (let r = 0; r <= 6.6; r += 0.05) line.push(`${(X0 + UNIT * r).toFixed(1)} ${(BASE - HIGH * density(found.scale * r)).toFixed(1)}`);
+  for (let r = 0; r <= 6.6; r += 0.05) line.push(`${(X0 + UNIT * r).toFixed(1)} ${(BASE - HIGH * blockDensity(found.scale * r)).toFixed(1)}`);
   svg("path", { d: `M${X0} ${BASE}L${line.join("L")}V${BASE}Z`, class: "lengths" }, plot);
   const shares = counts.map((n, m) => (first <= m && m <= last ? Number(n) / Number(found.points) : 0));
   const most = Math.max(...shares);
