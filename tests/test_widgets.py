@@ -211,7 +211,7 @@ def test_reconstructions_have_their_psnr_and_escape_names() -> None:
     assert equal[0]["psnr"] == [99.0, 99.0] and widget.state["sizes"] == [[16, 12], [11, 9]]
     page = widget.static_html()
     assert "Leech &lt;24&gt;" in page and "cat &amp; dog" in page and "<24>" not in page
-    assert f"{17.58 / 64:.3f}" in page and f"{rows[0]['psnr'][1]:.2f} dB" in page
+    assert f"{17.58 / 64:.5f}" in page and f"{rows[0]['psnr'][1]:.2f} dB" in page
     assert page.count("<image ") == 3 and repr(widget) == "Reconstructions(2 pictures, 2 stops)"
 
 

@@ -42,7 +42,7 @@ function fillTable(table, state, stop, picture) {
   for (const row of state.stops[stop]) {
     const line = html("tr", {}, table.body);
     html("th", { scope: "row" }, line, row.code);
-    for (const text of [row.bits.toFixed(2), (row.bits / state.patch).toFixed(3)]) html("td", {}, line, text);
+    for (const text of [row.bits.toFixed(2), (row.bits / state.patch).toFixed(5)]) html("td", {}, line, text);
     row.psnr.forEach((value, k) => html("td", k === picture ? { class: "chosen" } : {}, line, value.toFixed(2)));
   }
 }

@@ -106,7 +106,7 @@ class Reconstructions(Widget):
         )
         body = "".join(
             f'<tr><th scope="row">{html.escape(row["code"])}</th><td>{row["bits"]:.2f}</td>'
-            f"<td>{row['bits'] / s['patch']:.3f}</td>"
+            f"<td>{row['bits'] / s['patch']:.5f}</td>"
             + "".join(f"<td>{value:.2f}</td>" for value in row["psnr"])
             + "</tr>"
             for row in rows

@@ -55,7 +55,7 @@ def check(page: Any, state: dict[str, Any], stop: int, picture: int) -> None:
         "rows => rows.map(row => [...row.cells].map(cell => cell.textContent))"
     )
     assert cells == [
-        [r["code"], f"{r['bits']:.2f}", f"{r['bits'] / state['patch']:.3f}", *(f"{p:.2f}" for p in r["psnr"])]
+        [r["code"], f"{r['bits']:.2f}", f"{r['bits'] / state['patch']:.5f}", *(f"{p:.2f}" for p in r["psnr"])]
         for r in rows
     ]
     said = page.locator(".llvq-rc .llvq-w-status").inner_text()

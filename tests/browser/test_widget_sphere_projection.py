@@ -35,14 +35,9 @@ def check(page: Any, center: int) -> None:
     assert f"number {center:,}, ({coordinates})" in page.locator(".llvq-sp-side").inner_text()
 
 
-def painted(page: Any) -> dict[str, int]:
-    """Pixels of the canvas that are not transparent, and how many of them are nearly opaque."""
-    return page.locator(".llvq-sp canvas").evaluate(
-        """c => { const a = c.getContext("2d").getImageData(0, 0, c.width, c.height).data;
-                 let [any, full] = [0, 0];
-                 for (let i = 3; i < a.length; i += 4) { any += a[i] > 0; full += a[i] > 200; }
-                 return { any, full, size: c.width * c.height }; }"""
-    )
+def painted(page: Any) -> str:
+    """The picture, as the browser would save it."""
+    return page.locator(".llvq-sp canvas").evaluate("canvas => canvas.toDataURL()")
 
 
 def status(page: Any) -> str:
@@ -57,7 +52,7 @@ def test_groups_by_keyboard(visit: Any, violations: Any, scheme: str, width: int
     page = seen.page
     check(page, 0)
     whole = painted(page)
-    assert whole["any"] > 0.1 * whole["size"]
+    assert len(whole) > 20_000  # an empty canvas is much shorter
     page.get_by_label("all", exact=True).focus()
     for name, count in zip(CLASSES, (1104, 97152, 98304), strict=True):
         page.keyboard.press("ArrowDown")
