@@ -31,8 +31,12 @@ class VariableRate(Codebook, Protocol):
     where that shows.
     """
 
-    def compress(self, codes: ArrayLike) -> bytes: ...
-    def expand(self, data: bytes, n: int) -> NDArray[np.uint64]: ...
+    def compress(self, codes: ArrayLike) -> bytes:
+        """Codes of n blocks as a message of any length."""
+        ...
+    def expand(self, data: bytes, n: int) -> NDArray[np.uint64]:
+        """The codes of n blocks back from their message: uint64 (n,)."""
+        ...
 
 
 def rate(book: Codebook, codes: ArrayLike) -> float:

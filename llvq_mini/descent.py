@@ -45,7 +45,7 @@ def descend(
     """Better codes (rows, n / dim) and quantized weight (rows, n) than those given, which stay as they are.
 
     weight, codes, quantized, scale as of `feedback.quantize_blocks`; hessian (n, n) positive definite; it stops before
-    `passes` are over if no code word changes.
+    `passes` are over if no code word changes. ValueError for shapes that do not fit together.
     """
     dim = codebook.dim
     rows, width = weight.shape

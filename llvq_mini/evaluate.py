@@ -137,6 +137,7 @@ def generate(
     the seed.
 
     `chat` wraps the prompt in the tokenizer's chat template as a user's message.
+    ValueError for an empty prompt or settings out of range; LLVQError for `chat` without a template.
     """
     import torch
 

@@ -88,7 +88,7 @@ class Factors:
 
 def factorize(hessian: np.ndarray, dim: int = 24) -> Factors:
     """Block factors N of a positive definite (n, n) Hessian, n a multiple of `dim`;
-    LLVQError if it is not definite.
+    LLVQError if it is not definite. ValueError for another shape.
     """
     width = len(hessian)
     if hessian.shape != (width, width) or width % dim:
@@ -172,7 +172,7 @@ def in_order(order: np.ndarray, dim: int = 24) -> np.ndarray:
 
 def row_block(rows: int, largest: int = 24, unit: int = 1) -> int:
     """Rows that are rounded together under an output metric: the largest divisor of `rows` up to `largest` that is
-    a multiple of `unit` (rows that a codebook codes jointly).
+    a multiple of `unit` (rows that a codebook codes jointly). ValueError if `unit` does not divide `rows`.
     """
     sizes = [size for size in range(unit, largest + 1, unit) if rows % size == 0]
     if not sizes:
@@ -192,7 +192,7 @@ def quantize_blocks(
     weight (rows, n) float32, n a multiple of codebook.dim; scale (rows,) float32, positive: blocks are
     divided by it before encoding; output: block factors of the rows' metric G, rows a multiple of its dim. Returns
     codes (rows, n / dim) uint64, or uint8 (rows, n / dim, bytes) for long codes (codes.py), and the quantized weight
-    (rows, n) float32.
+    (rows, n) float32. ValueError for shapes that do not fit together.
     """
     dim = codebook.dim
     rows, width = weight.shape

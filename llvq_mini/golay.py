@@ -109,7 +109,10 @@ def contains(words: ArrayLike) -> NDArray[np.bool_]:
 
 
 def of_weight(w: int) -> NDArray[np.uint32]:
-    """The code words of weight w in ascending order: 759 octads for 8, 2576 dodecads for 12."""
+    """The code words of weight w in ascending order: 759 octads for 8, 2576 dodecads for 12.
+
+    ValueError for a weight that no word has.
+    """
     if w not in (0, 8, 12, 16, 24):
         raise ValueError(f"Argument 'w' must be one of 0, 8, 12, 16, 24 (no other weight occurs), got {w}.")
     return np.sort(WORDS[weight(WORDS) == w])
@@ -121,7 +124,10 @@ def to_bits(words: ArrayLike) -> NDArray[np.uint8]:
 
 
 def from_bits(bits: ArrayLike) -> NDArray[np.uint32]:
-    """Bits of shape (..., 24) as 24-bit words of shape (...)."""
+    """Bits of shape (..., 24) as 24-bit words of shape (...).
+
+    ValueError for another last axis, or entries that are no bits.
+    """
     b = np.asarray(bits)
     if b.ndim == 0 or b.shape[-1] != 24:
         raise ValueError(f"Argument 'bits' must have 24 entries in its last axis, got shape {b.shape}.")

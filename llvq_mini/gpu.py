@@ -54,10 +54,18 @@ class Machine(Protocol):
     multiprocessors: int
     shared_bytes: int
 
-    def put(self, array: NDArray) -> Any: ...
-    def get(self, array: Any) -> NDArray: ...
-    def empty(self, shape: tuple[int, ...], dtype: str) -> Any: ...
-    def launch(self, name: str, grid: int, block: int, shared: int, args: tuple[Any, ...]) -> None: ...
+    def put(self, array: NDArray) -> Any:
+        """A copy of a NumPy array in the memory of the machine."""
+        ...
+    def get(self, array: Any) -> NDArray:
+        """A NumPy copy of an array of the machine; waits for the work that makes it."""
+        ...
+    def empty(self, shape: tuple[int, ...], dtype: str) -> Any:
+        """An array of the machine with undefined contents."""
+        ...
+    def launch(self, name: str, grid: int, block: int, shared: int, args: tuple[Any, ...]) -> None:
+        """Run a kernel on `grid` blocks of `block` threads with `shared` bytes of shared memory."""
+        ...
 
 
 _KEPT: WeakKeyDictionary[Machine, dict[Any, Any]] = WeakKeyDictionary()
@@ -168,7 +176,10 @@ class Kernels:
         self._infix = "padded_" if order == "padded" else ""
 
     def rotated_weights(self, codes: Any, row_scale: Any, dtype: str = "float32") -> Any:
-        """See Matrix.rotated_weights; codes: words of gpu_tables.stream_of, row_scale: float16 (out,)."""
+        """See Matrix.rotated_weights; codes: words of gpu_tables.stream_of, row_scale: float16 (out,).
+
+        ValueError for a dtype without a kernel.
+        """
         names = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
         if dtype not in names:
             raise ValueError(f"Argument 'dtype' must be one of {', '.join(names)}, got {dtype!r}.")
@@ -182,7 +193,7 @@ class Kernels:
         return out
 
     def matvec(self, codes: Any, row_scale: Any, x: Any) -> Any:
-        """See Matrix.matvec; codes and row_scale as above."""
+        """See Matrix.matvec; codes and row_scale as above. ValueError for another shape or too many rows."""
         rows, width = self.shape
         if len(x.shape) != 2 or x.shape[1] != width or not 1 <= x.shape[0] <= MATVEC_BATCH:
             raise ValueError(
@@ -262,7 +273,7 @@ def nearest_direction(x: Any, machine: Machine, max_shell: int = 12, min_shell: 
 
 
 def sources() -> Path:
-    """The folder of the kernel sources: in the package, or beside it in a checkout."""
+    """The folder of the kernel sources: in the package, or beside it in a checkout. LLVQError if it is missing."""
     inside = Path(str(resources.files("llvq_mini"))) / "kernels"
     folder = inside if inside.is_dir() else inside.parent.parent / "kernels"
     if not (folder / "llvq.cuh").is_file():

@@ -46,7 +46,7 @@ class Accumulator:
         self.total_first = np.zeros((self.width, self.width))
 
     def add(self, window: np.ndarray) -> None:
-        """Add one window of inputs, (tokens, width) float32, first position first."""
+        """Add one window of inputs, (tokens, width) float32, first position first. ValueError for another shape."""
         if window.ndim != 2 or window.shape[1] != self.width or not len(window):
             raise ValueError(
                 f"Argument 'window' must be (tokens, {self.width}), got {window.shape}; pass one sequence"
@@ -59,7 +59,10 @@ class Accumulator:
         self.windows += 1
 
     def hessian(self, sink_weight: float = 0.0) -> np.ndarray:
-        """(width, width) float64 E[x x^T] + sink_weight * E[x_0 x_0^T]."""
+        """(width, width) float64 E[x x^T] + sink_weight * E[x_0 x_0^T].
+
+        LLVQError if nothing was added, or nothing finite.
+        """
         if not self.tokens:
             raise LLVQError("No calibration input reached this layer; give at least one window of text")
         result = self.total / self.tokens
@@ -76,6 +79,7 @@ def damped(hessian: np.ndarray, fraction: float = DAMPING) -> tuple[np.ndarray, 
     """(H + d I, d) with d = fraction * mean diagonal: few calibration tokens leave H nearly singular.
 
     A layer that only ever sees zeros gets d = 1, so that it is rounded without feedback.
+    ValueError unless H is square.
     """
     if hessian.ndim != 2 or hessian.shape[0] != hessian.shape[1]:
         raise ValueError(

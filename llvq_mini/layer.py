@@ -169,6 +169,7 @@ def _initial_scale(rotated: np.ndarray, columns: int, name: str) -> np.ndarray:
 
 
 def as_half(scale: np.ndarray, name: str) -> np.ndarray:
+    """Row scales (rows,) float32 as float16; LLVQError, naming the matrix, if one is beyond fp16."""
     if scale.max(initial=0.0) > np.finfo(np.float16).max:
         raise LLVQError(
             f"The weights of '{name}' reach {scale.max():.3g}, beyond fp16 row scales; rescale the model"
@@ -266,6 +267,7 @@ def quantize_linear(
     Raises as `rotated_rows` does.
     `feedback=False` rounds every block on its own, `refit=False` keeps the first row scales, for comparison.
     passes: of coordinate descent after the sweep (descent.py), for codebooks of single rows and without `output`.
+    ValueError for passes with `output`.
     """
     started = time.perf_counter()
     if passes and output is not None:

@@ -103,6 +103,7 @@ def theta(m: int) -> int:
 
     65520/691 (sigma_11(m) - tau(m)) for m >= 1, with sigma_11 the sum of the 11th powers of the divisors and tau
     Ramanujan's function; 1 for m = 0.  An exact Python integer.  Source: Conway and Sloane, chapter 4, equation (134).
+    ValueError for m < 0.
     """
     if m < 0:
         raise ValueError(f"Argument 'm' must be >= 0, got {m}.")

@@ -47,7 +47,10 @@ _HUGE = 680.0
 
 
 def shannon(rate: float) -> float:
-    """Shannon's distortion-rate function of N(0, 1), 2^(-2 rate); rate in bits per weight."""
+    """Shannon's distortion-rate function of N(0, 1), 2^(-2 rate); rate in bits per weight.
+
+    ValueError for a negative rate.
+    """
     if not rate >= 0:
         raise ValueError(f"Argument 'rate' must be >= 0 bits per weight, got {rate!r}.")
     return 2.0 ** (-2 * rate)
@@ -197,6 +200,7 @@ def dual(n: int = 24, bits: float = 48, gap: float = 2e-5) -> Dual:
     """The best lambda and the best mass for lists of 2^bits points in n dimensions; n and bits as for `floor`.
 
     gap: the optimizer stops when lower and upper, on its own coarse grids, are as close as this, relatively.
+    ValueError for n < 3 or bits out of range.
     """
     if n < 3:
         raise ValueError(f"Argument 'n' must be >= 3, got {n}.")

@@ -95,7 +95,7 @@ class LeechLinear(nn.Module):
         return made
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(..., in_features) -> (..., out_features) in the dtype of x."""
+        """(..., in_features) -> (..., out_features) in the dtype of x. ValueError for another width."""
         if self.dense is not None:
             return nn.functional.linear(x, self.dense, self.bias)
         if x.shape[-1] != self.in_features:  # a width that fills as many blocks would go unnoticed

@@ -56,7 +56,10 @@ def linear_sha256(linear: QuantizedLinear) -> str:
 
 
 def read_manifest(folder: str | Path) -> dict[str, Any]:
-    """The manifest of a quantized folder, its version and own checksum verified."""
+    """The manifest of a quantized folder, its version and own checksum verified.
+
+    LLVQError for anything that is not as `seal` wrote it.
+    """
     folder = Path(folder)
     path = folder / MANIFEST
     if not folder.is_dir():
@@ -97,7 +100,10 @@ def _check_version(version: Any, path: Path) -> None:
 
 
 def read_settings(folder: str | Path) -> dict[str, Any]:
-    """The checked `quantization_config` of a folder's config.json."""
+    """The checked `quantization_config` of a folder's config.json.
+
+    LLVQError if it is missing, damaged, or asks for code of its own.
+    """
     path = Path(folder) / CONFIG
     config = read_json(path)
     if "auto_map" in config:

@@ -66,7 +66,10 @@ def resolve(model: str | Path) -> Path:
 
 
 def fetch(repository: str, revision: str | None = None) -> Path:
-    """A repository of the Hub, or of its local cache: configuration, tokenizer and safetensors, no code."""
+    """A repository of the Hub, or of its local cache: configuration, tokenizer and safetensors, no code.
+
+    LLVQError if there is neither.
+    """
     from huggingface_hub import snapshot_download
 
     patterns = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
@@ -173,6 +176,7 @@ def token_windows(
     all.
 
     LLVQError if the text is too short for `count` windows (for one, if `count` is None).
+    ValueError for a context below 2.
     """
     if context < 2:
         raise ValueError(f"Argument 'context' must be at least 2, got {context}; predictions need a past")

@@ -20,7 +20,7 @@ _CHUNK = 1 << 15  # long codes at a time, a multiple of 8: chunks begin at whole
 
 
 def packed_size(n: int, bits: int) -> int:
-    """Bytes that n codes of `bits` bits take."""
+    """Bytes that n codes of `bits` bits take. ValueError for n < 0 or bits out of range."""
     _check_bits(bits)
     if n < 0:
         raise ValueError(f"Argument 'n' must be >= 0, got {n}.")
@@ -116,6 +116,7 @@ def unpack(buffer: ArrayLike, bits: int, n: int) -> NDArray:
     Parameters: buffer, uint8[ceil(n bits / 8)]; bits; n.
     Returns: uint64[n], or rows uint8 (n, ceil(bits / 8)) for more than 64 bits.
     Raises ValueError for a buffer of another length or with bits set behind the last code.
+    TypeError for anything but a uint8 vector.
     """
     expected = packed_size(n, bits)
     data = np.asarray(buffer)

@@ -353,7 +353,10 @@ class Decoder:
                 )
 
     def tile(self, codes: NDArray[np.uint8], width: int, begin: int, end: int) -> NDArray[np.float32]:
-        """Decoded rows begin ... end - 1 before scaling, float32 (rows, padded width)."""
+        """Decoded rows begin ... end - 1 before scaling, float32 (rows, padded width).
+
+        ValueError for codes outside the codebook.
+        """
         blocks = self.blocks(width)
         if self.plan is not None:
             out = np.empty((end - begin, 24 * blocks), dtype=np.float32)
@@ -378,7 +381,10 @@ class Decoder:
         seed: int,
         threads: int = 1,
     ) -> NDArray[np.float32]:
-        """x W^T for rows x (tokens, width) and the packed W (rows, width): float32 (tokens, rows)."""
+        """x W^T for rows x (tokens, width) and the packed W (rows, width): float32 (tokens, rows).
+
+        ValueError for codes or x of another size.
+        """
         rows, blocks = len(scale), self.blocks(x.shape[1])
         if len(codes) != pack.packed_size(rows * blocks, self.book.bits):
             raise ValueError(

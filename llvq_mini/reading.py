@@ -167,7 +167,10 @@ def read_header(path: Path) -> dict[str, Stored]:
 
 
 def read_tensor(entry: Stored) -> torch.Tensor:
-    """The tensor that a header describes, in memory of its own."""
+    """The tensor that a header describes, in memory of its own.
+
+    LLVQError if the file ends too early or cannot be read.
+    """
     import torch
 
     try:

@@ -137,7 +137,10 @@ class Rotation:
         return x
 
     def conjugate(self, matrix: np.ndarray) -> np.ndarray:
-        """R M R^T of a symmetric (width, width) matrix: how a Hessian moves with its inputs."""
+        """R M R^T of a symmetric (width, width) matrix: how a Hessian moves with its inputs.
+
+        ValueError for another shape.
+        """
         if matrix.shape != (self.width, self.width):
             raise ValueError(
                 f"Argument 'matrix' must be {self.width} square, got {matrix.shape}; pass a Hessian"

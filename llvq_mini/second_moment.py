@@ -46,6 +46,7 @@ class Lattice(NamedTuple):
 
     @property
     def dim(self) -> int:
+        """Dimension of the lattice."""
         return len(self.box)
 
 
@@ -88,7 +89,10 @@ LATTICES = (
 
 
 def ball(n: int) -> float:
-    """Second moment of the ball, smaller than that of every cell that tiles space in n >= 1 dimensions."""
+    """Second moment of the ball, smaller than that of every cell that tiles space in n >= 1 dimensions.
+
+    ValueError for n < 1.
+    """
     if n < 1:
         raise ValueError(f"Argument 'n' must be >= 1, got {n}.")
     return exp(2 / n * lgamma(n / 2 + 1) - log(pi)) / (n + 2)
@@ -100,7 +104,7 @@ def gain_db(moment: float) -> float:
 
 
 def measure(lattice: Lattice, count: int, seed: int = 2026) -> tuple[float, float]:
-    """Second moment of `count` >= 2 random points and the standard error of that mean."""
+    """Second moment of `count` >= 2 random points and the standard error of that mean. ValueError for fewer."""
     if count < 2:
         raise ValueError(f"Argument 'count' must be >= 2, got {count}.")
     rng = np.random.default_rng(seed)

@@ -102,7 +102,10 @@ def size(m: int) -> int:
 
 @cache
 def ball_size(max_shell: int) -> int:
-    """Number of lattice vectors on shells 1 ... max_shell (the origin is not counted), from the theta series."""
+    """Number of lattice vectors on shells 1 ... max_shell (the origin is not counted), from the theta series.
+
+    ValueError for a negative cap.
+    """
     if max_shell < 0:
         raise ValueError(f"Argument 'max_shell' must be >= 0, got {max_shell}.")
     return sum(leech.theta(m) for m in range(1, max_shell + 1))

@@ -92,6 +92,7 @@ def save(
 
     config: the source's own.  linears, tensors: may be lazy; each entry is asked for once, in the order of names, and
     one shard is kept in memory.  copy: files to take along as they are.
+    LLVQError for a model that brings code of its own.
     """
     if "auto_map" in config:
         raise LLVQError(f"The model '{source}' brings code of its own (auto_map), which is never run")
@@ -137,7 +138,10 @@ def save(
 
 
 def write_shards(folder: Path, stored: Iterator[tuple[str, torch.Tensor]], shard_bytes: int) -> None:
-    """Tensors to safetensors files of about `shard_bytes` each, and their index if there are several."""
+    """Tensors to safetensors files of about `shard_bytes` each, and their index if there are several.
+
+    ValueError for a name that comes twice.
+    """
     from safetensors.torch import save_file
 
     shards: list[list[str]] = []
@@ -224,7 +228,10 @@ def _damaged_linear(folder: Path, name: str) -> str:
 
 
 def weight_entries(folder: Path) -> dict[str, Stored]:
-    """Where every tensor of the folder lies, from the headers of its weight files."""
+    """Where every tensor of the folder lies, from the headers of its weight files.
+
+    LLVQError if headers and index disagree.
+    """
     if not (folder / INDEX).is_file():
         return read_header(folder / WEIGHTS)
     places = read_json(folder / INDEX).get("weight_map")

@@ -202,3 +202,33 @@ def test_setup_asks_for_space(tmp_path: Path) -> None:
         done.returncode != 0 and "8 GB of free disk space are needed here, but there are 1 GB" in done.stderr
     )
     assert not (tmp_path / ".venv").exists()
+
+
+def test_glossary_definitions_are_plain_text() -> None:
+    """The text of a tooltip is an entry's first paragraph; a formula or an entry without text is an error."""
+    import llvq_terms
+    from docutils import nodes
+    from sphinx.errors import ExtensionError
+
+    def tree(*content: nodes.Node) -> nodes.document:
+        term = nodes.term("", "octad", ids=["term-octad"])
+        item = nodes.definition_list_item("", term, nodes.definition("", *content))
+        root = nodes.document(None, None)
+        root += nodes.definition_list("", item)
+        return root
+
+    made = llvq_terms.definitions(tree(nodes.paragraph("", "Eight\n  ones."), nodes.paragraph("", "More.")))
+    assert made == {"term-octad": {"term": "octad", "text": "Eight ones."}}
+    for content in ([], [nodes.paragraph("", "", nodes.math("", "x^2"))]):
+        with pytest.raises(ExtensionError, match="octad"):
+            llvq_terms.definitions(tree(*content))
+
+
+def test_terms_of_the_chapters_are_in_the_glossary() -> None:
+    """Each `{term}` names an entry, and entries are in alphabetical order, each once."""
+    text = (BOOK / "glossary.md").read_text(encoding="utf-8")
+    entries = re.findall(r"^(\S.*)$", text.split("{glossary}")[1].split("```")[0], re.MULTILINE)
+    assert len(entries) == len(set(entries)) > 40
+    for path in chapters():
+        for target in re.findall(r"\{term\}`(?:[^`<]*<)?([^`<>]+)>?`", path.read_text(encoding="utf-8")):
+            assert target in entries, (path.name, target)

@@ -130,6 +130,8 @@ def inline(text: str, chapter: Chapter) -> str:
         shown, target = named.groups() if named else ("", content)
         if name == "doc":
             return f"[{shown or chapter.titles[target]}]({target}.ipynb)"
+        if name == "term":
+            return shown or target
         if name in ("ref", "prf:ref", "numref"):
             return shown or chapter.labels[target]
         raise ValueError(

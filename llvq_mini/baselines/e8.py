@@ -237,7 +237,7 @@ def _e8p_decode(codes: NDArray[np.uint64]) -> NDArray[np.int8]:
 
 
 def e8p_residual(weight_bits: int) -> Residual:
-    """E8P with a second stage: 3 bits (256 short E8 vectors) or 4 bits (E8P again)."""
+    """E8P with a second stage: 3 bits (256 short E8 vectors) or 4 bits (E8P again). ValueError for other rates."""
     if weight_bits not in (3, 4):
         raise ValueError(f"Argument 'weight_bits' must be 3 or 4, got {weight_bits!r}.")
     short = e8_points(4)

@@ -108,6 +108,7 @@ def quantize_groups(
 
     Without a Hessian every group is rounded to the nearest, columns in their own order.  weight_bits: 1 ... 8.  The
     last group may be smaller.
+    ValueError for shapes that do not fit, rates out of range, or weights that are not finite.
     """
     if not isinstance(weight_bits, int) or not 1 <= weight_bits <= 8:
         raise ValueError(f"Argument 'weight_bits' must be in 1 ... 8, got {weight_bits!r}.")
