@@ -52,12 +52,14 @@ WITHOUT_LINK = {
 
 def prose(text: str) -> str:
     """A chapter without front matter, code cells and fenced program text."""
-    text = re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.DOTALL)
+    text = re.sub(
+        r"\A---\n.*?\n---\n|<!-- num .*?<!-- /num -->", "", text, flags=re.DOTALL
+    )  # front matter, results
     return re.sub(r"^```(?:\{code-cell\}|\w+$).*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)
 
 
 def figures(paragraph: str) -> list[str]:
-    """Decimal figures and percentages of a paragraph, outside of formulas, code, citations and addresses."""
+    """Decimal figures and percentages outside of formulas, code, citations, addresses and our own results."""
     plain = re.sub(
         r"\$[^$]*\$|`[^`]*`|\{[\w:]+\}`[^`]*`|\]\([^)]*\)|https?://\S+|arXiv[: ]\d+\.\d+", " ", paragraph
     )
