@@ -63,7 +63,7 @@ def on_cuda(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def nearest_on(machine: gpu.Machine, x: Tensor) -> tuple[Tensor, Tensor]:
-    """`nearest_minimal` on a machine whose arrays are torch tensors."""
+    """`nearest_minimal` on a machine whose arrays are torch tensors. ValueError unless x is finite."""
     blocks = x.detach().to(torch.promote_types(x.dtype, torch.float32)).contiguous()
     if not torch.isfinite(blocks).all():
         raise ValueError("Argument 'x' must be finite; it holds NaN or infinity.")
