@@ -60,13 +60,12 @@ extern "C" __global__ void rotate_rows(const float* x, float* out, int width, in
     }
 }
 
-// The largest of one number a thread, for all threads; `slots` holds a float a warp.
+// The largest of one number a thread, for all threads; `slots` holds a float a warp, for this one call.
 __device__ inline float block_maximum(float value, float* slots) {
     for (int mask = 16; mask > 0; mask >>= 1) value = fmaxf(value, __shfl_xor_sync(0xffffffffu, value, mask));
     if (threadIdx.x % 32 == 0) slots[threadIdx.x / 32] = value;
     __syncthreads();
     for (int warp = 0; warp < static_cast<int>(blockDim.x / 32); ++warp) value = fmaxf(value, slots[warp]);
-    __syncthreads();  // the slots may be used again
     return value;
 }
 

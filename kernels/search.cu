@@ -68,7 +68,7 @@ __device__ inline void coordinates(Coset& c, float y, int e, int lane) {
     }
 }
 
-// Step 2: w[64 o + 8 k + g], their peaks, and the bound of every function g.
+// Step 2: w[64 o + 8 k + g], their peaks, and the bound of every function g, for after the next barrier.
 __device__ inline void correlate(Coset& c, const u32* golay, int lane) {
     if (lane < 24) {
         const int octad = lane >> 3, g = lane & 7;
@@ -94,7 +94,6 @@ __device__ inline void correlate(Coset& c, const u32* golay, int lane) {
     }
     __syncwarp();
     if (lane < 8) c.bound[lane] = c.total - c.peak[lane] - c.peak[8 + lane] - c.peak[16 + lane];
-    __syncwarp();
 }
 
 // Squared radius that certifies the present best score.

@@ -318,13 +318,19 @@ class Cuda:
         """Memory of torch's allocator, so that it may be part of a CUDA graph."""
         return self._torch.empty(shape, dtype=getattr(self._torch, dtype), device=self.device)
 
+    def _module(self, code: str) -> Any:
+        options = ("--std=c++17", f"-I{sources()}")
+        return self._cupy.RawModule(code=code, options=options, backend="nvrtc")
+
+    def add(self, code: str, name: str) -> None:
+        """Let `launch` know a kernel that is none of the library's; see lab.py."""
+        self._kernels[name] = self._module(code).get_function(name)
+
     def _kernel(self, name: str, shared: int) -> Any:
         if name not in self._kernels:
             file = FILES[name.split("_")[0]]
             if file not in self._modules:
-                code = program(file)
-                options = ("--std=c++17", f"-I{sources()}")
-                self._modules[file] = self._cupy.RawModule(code=code, options=options, backend="nvrtc")
+                self._modules[file] = self._module(program(file))
             self._kernels[name] = self._modules[file].get_function(name)
         kernel = self._kernels[name]
         if shared > kernel.max_dynamic_shared_size_bytes:

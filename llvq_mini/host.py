@@ -32,7 +32,10 @@ ERRORS = {1: "some threads wait at a barrier that others never reach", 2: "wrote
 
 
 def build(folder: Path, sources: Path | None = None) -> ctypes.CDLL:
-    """Compile the kernels in `sources` (default: those of the library) for the CPU; LLVQError without a compiler."""
+    """Compile the kernels in `sources` (default: those of the library) for the CPU.
+
+    LLVQError without a compiler, or with what it says against them.
+    """
     compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("c++")
     if not compiler:
         raise LLVQError(
@@ -40,7 +43,9 @@ def build(folder: Path, sources: Path | None = None) -> ctypes.CDLL:
         )
     library = folder / "libllvq_host.so"
     driver = (sources or gpu.sources()) / "host_driver.cpp"
-    subprocess.run([compiler, *FLAGS, "-o", str(library), str(driver)], check=True)
+    done = subprocess.run([compiler, *FLAGS, "-o", str(library), str(driver)], capture_output=True, text=True)
+    if done.returncode:
+        raise LLVQError(f"The compiler refuses the kernels:\n{done.stderr}")
     return ctypes.CDLL(str(library))
 
 

@@ -38,7 +38,8 @@ def test_notebook_is_valid_and_complete(path: Path) -> None:
     nbformat.validate(book)
     code = [cell.source for cell in book.cells if cell.cell_type == "code"]
     assert "google.colab" in code[0]
-    chapter = (ROOT / "book" / f"{path.stem}.md").read_text(encoding="utf-8")
+    source = f"labs/{path.stem[4:]}.md" if path.stem.startswith("lab_") else f"{path.stem}.md"
+    chapter = (ROOT / "book" / source).read_text(encoding="utf-8")
     assert len(code) - 1 == chapter.count("{code-cell}")
     for source in code[1:]:
         ast.parse(source)

@@ -27,6 +27,8 @@ sys.path.insert(0, str(ROOT / "book" / "_tools"))
 from prose import resolve  # noqa: E402
 
 BOOK, NOTEBOOKS = ROOT / "book", ROOT / "notebooks"
+GPU = ("gpu", "lab_kernels")
+"""Notebooks that ask Colab for a GPU."""
 
 _OPEN = re.compile(r"^(`{3,})\{([\w:-]+)\}[ ]*(.*)$")
 _ROLE = re.compile(r"\{([\w:]+)\}`([^`]+)`")
@@ -259,19 +261,24 @@ def convert(name: str, texts: dict[str, str], bibliography: BibliographyData, ur
         lines = [f"- {reference(entries[key])}" for key in sorted(chapter.cited)]
         chapter.add("markdown", "\n".join(["## References", "", *lines]), {})
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
+    metadata: dict[str, Any] = {"kernelspec": kernel, "language_info": {"name": "python"}}
+    if name in GPU:
+        metadata |= {"accelerator": "GPU", "colab": {"gpuType": "T4"}}
     notebook = {"cells": chapter.cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
     return json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
 
 
 def notebooks() -> dict[Path, str]:
-    """Path and content of every notebook: one for each chapter that has code."""
+    """Path and content of every notebook: one for each chapter that has code, and lab_NAME for book/labs/NAME.md."""
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
     files = [toc["root"]] + [entry["file"] for part in toc["parts"] for entry in part["chapters"]]
     texts = {}
     for file in files:
         text = (ROOT / f"{file}.md").read_text(encoding="utf-8")
         texts[Path(file).name] = re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.DOTALL)
+    for path in sorted((BOOK / "labs").glob("*.md")):
+        text = path.read_text(encoding="utf-8")
+        texts[f"lab_{path.stem}"] = re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.DOTALL)
     url = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["repository"]["url"]
     bibliography = parse_file(str(BOOK / "references.bib"))
     chosen = [name for name, text in texts.items() if "{code-cell}" in text]
