@@ -54,7 +54,7 @@ def test_a_gpu_is_asked_last(monkeypatch, capsys):
 
 @pytest.mark.slow
 def test_the_lab_runs_on_a_cpu(tmp_path):
-    """Top to bottom: unfinished tasks say so, every solution is right in all orders of threads, and nothing is timed."""
+    """Top to bottom: unfinished tasks say so, solutions are right in all orders of threads, and nothing is timed."""
     path = Path(__file__).parents[1] / "notebooks" / "lab_kernels.ipynb"
     book = nbformat.read(path, as_version=4)
     NotebookClient(book, timeout=300, resources={"metadata": {"path": str(path.parent)}}).execute()
