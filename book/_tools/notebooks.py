@@ -27,7 +27,7 @@ sys.path.insert(0, str(ROOT / "book" / "_tools"))
 from prose import resolve  # noqa: E402
 
 BOOK, NOTEBOOKS = ROOT / "book", ROOT / "notebooks"
-GPU = ("gpu", "lab_kernels")
+GPU = ("gpu", "lab_kernels", "lab_model")
 """Notebooks that ask Colab for a GPU."""
 
 _OPEN = re.compile(r"^(`{3,})\{([\w:-]+)\}[ ]*(.*)$")
