@@ -38,9 +38,7 @@ def test_notebook_is_valid_and_complete(path: Path) -> None:
     nbformat.validate(book)
     code = [cell.source for cell in book.cells if cell.cell_type == "code"]
     assert "google.colab" in code[0]
-    lab = ROOT / "book" / "labs" / f"{path.stem.removeprefix('lab_')}.md"
-    source = lab if path.stem == f"lab_{lab.stem}" and lab.exists() else ROOT / "book" / f"{path.stem}.md"
-    chapter = source.read_text(encoding="utf-8")
+    chapter = (ROOT / "book" / f"{path.stem}.md").read_text(encoding="utf-8")
     assert len(code) - 1 == chapter.count("{code-cell}")
     for source in code[1:]:
         ast.parse(source)

@@ -55,7 +55,8 @@ def main() -> int:
     course_files.write_zip(OUT / "instructor.zip", instructor)
     course_files.write_zip(OUT / "book-offline.zip", offline_files())
     try:
-        count = course_pdf.write(HTML, OUT / "book.pdf", pages())
+        with course_pdf.chromium() as browser:
+            count = course_pdf.write(browser, HTML, OUT / "book.pdf", pages())
     except RuntimeError as error:
         print(f"make: book.pdf was not made: {error}", file=sys.stderr)
         return 1

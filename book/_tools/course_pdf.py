@@ -1,6 +1,7 @@
 """book.pdf: every page of the built book printed by Chromium and joined, with a cover, an outline and page numbers.
 
-    write(html, target, names)     html: folder of the built book; names: pages in reading order ("book/why", ...)
+    with chromium() as browser:
+        write(browser, html, target, names)     html: folder of the built book; names: pages in reading order
 
 Pages are printed from disk with the print styles of the book, in the light theme. Solutions and folded code are
 opened, so nothing is lost on paper; widgets keep their static pictures, because the script that brings them to life is
@@ -16,6 +17,8 @@ import html as escape
 import io
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -159,20 +162,27 @@ def join(page: Any, html: Path, chapters: list[Chapter]) -> PdfWriter:
     return writer
 
 
-def write(html: Path, target: Path, names: list[str]) -> int:
-    """Print and join; returns the number of pages. RuntimeError for a missing page or browser."""
+@contextmanager
+def chromium() -> Iterator[Any]:
+    """A headless browser. RuntimeError where there is none."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=FLAGS)
-        context = browser.new_context(viewport={"width": 1100, "height": 1500}, color_scheme="light")
-        context.route("**/widget-loader.js*", lambda route: route.abort())
-        page = context.new_page()
-        page.set_default_timeout(180_000)
-        page.emulate_media(media="print", color_scheme="light")
-        chapters = [print_chapter(page, html, name) for name in names]
-        writer = join(page, html, chapters)
+        yield browser
         browser.close()
+
+
+def write(browser: Any, html: Path, target: Path, names: list[str]) -> int:
+    """Print and join; returns the number of pages. RuntimeError for a missing page."""
+    context = browser.new_context(viewport={"width": 1100, "height": 1500}, color_scheme="light")
+    context.route("**/widget-loader.js*", lambda route: route.abort())
+    page = context.new_page()
+    page.set_default_timeout(180_000)
+    page.emulate_media(media="print", color_scheme="light")
+    chapters = [print_chapter(page, html, name) for name in names]
+    writer = join(page, html, chapters)
+    context.close()
     target.parent.mkdir(parents=True, exist_ok=True)
     with target.open("wb") as file:
         writer.write(file)

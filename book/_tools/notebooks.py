@@ -269,16 +269,13 @@ def convert(name: str, texts: dict[str, str], bibliography: BibliographyData, ur
 
 
 def notebooks() -> dict[Path, str]:
-    """Path and content of every notebook: one for each chapter that has code, and lab_NAME for book/labs/NAME.md."""
+    """Path and content of every notebook: one for each page that has code."""
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
     files = [toc["root"]] + [entry["file"] for part in toc["parts"] for entry in part["chapters"]]
     texts = {}
     for file in files:
         text = (ROOT / f"{file}.md").read_text(encoding="utf-8")
         texts[Path(file).name] = re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.DOTALL)
-    for path in sorted((BOOK / "labs").glob("*.md")):
-        text = path.read_text(encoding="utf-8")
-        texts[f"lab_{path.stem}"] = re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.DOTALL)
     url = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["repository"]["url"]
     bibliography = parse_file(str(BOOK / "references.bib"))
     chosen = [name for name, text in texts.items() if "{code-cell}" in text]

@@ -25,10 +25,10 @@ def titles(reader: PdfReader) -> list[str]:
     return [str(entry.title) for entry in reader.outline if not isinstance(entry, list)]
 
 
-def test_two_pages(html: Path, tmp_path: Path) -> None:
+def test_two_pages(browser: Any, html: Path, tmp_path: Path) -> None:
     """Cover, outline, numbers at the foot, and links between chapters that stay inside."""
     names = ["book/references", "book/teaching"]
-    count = course_pdf.write(html, tmp_path / "two.pdf", names)
+    count = course_pdf.write(browser, html, tmp_path / "two.pdf", names)
     reader = PdfReader(tmp_path / "two.pdf")
     assert len(reader.pages) == count >= 3
     assert len(titles(reader)) == 3 and titles(reader)[0] == "Cover"
