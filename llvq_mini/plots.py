@@ -9,6 +9,9 @@ fallback colors stand on a white card.
 The palette is told apart by color-blind readers and has a contrast of at least 3:1 on its background in both
 themes; lines should differ in marker or dash as well (`STYLES`).
 
+The letters are the book's: Inter (two weights, the Latin part, SIL Open Font License, in fonts/); formulas are set in
+STIX and what Inter lacks in DejaVu, both part of Matplotlib. Letters are drawn as paths, so a reader needs no font.
+
 What this module does not do: it draws no particular figure, and nothing in the library below imports it.
 Tests: tests/test_plots.py.
 """
@@ -19,11 +22,13 @@ import hashlib
 import html
 import io
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 from cycler import cycler
+from matplotlib import font_manager
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -89,7 +94,13 @@ _RC: dict[Any, Any] = {
     "lines.markersize": 5.5,
     "patch.edgecolor": COLORS["card"],
     "font.size": 10,
-    "mathtext.fontset": "dejavusans",
+    "font.family": ["Inter", "DejaVu Sans"],  # the first that has the letter
+    "mathtext.fontset": "custom",
+    "mathtext.rm": "Inter",
+    "mathtext.bf": "Inter:bold",
+    "mathtext.it": "STIXGeneral:italic",
+    "mathtext.cal": "STIXGeneral:italic",  # the default is a font that few machines have
+    "mathtext.fallback": "stix",
     "image.cmap": "viridis",
     "svg.fonttype": "path",
     "svg.hashsalt": "llvq_mini",  # ids then depend on the drawing alone: equal runs give equal pages
@@ -98,6 +109,10 @@ _RC: dict[Any, Any] = {
 
 def use_style() -> None:
     """Set Matplotlib's defaults to the book's style. Call it once, before the first figure."""
+    known = {entry.fname for entry in font_manager.fontManager.ttflist}
+    for path in map(str, sorted((Path(__file__).parent / "fonts").glob("*.ttf"))):
+        if path not in known:
+            font_manager.fontManager.addfont(path)
     for key, value in _RC.items():
         mpl.rcParams[key] = value
 
@@ -122,24 +137,32 @@ def figure(
 class Picture:
     """A finished figure as inline SVG that follows the page's theme; make it a cell's last line."""
 
-    def __init__(self, svg: str, alt: str) -> None:
+    def __init__(self, svg: str, alt: str, caption: str = "") -> None:
         self.svg = svg
         self.alt = alt
+        self.caption = caption
 
     def _repr_html_(self) -> str:
-        style = "margin:0.5rem 0;overflow-x:auto;border-radius:8px;background:var(--llvq-card, #fdfdfe)"
-        return f'<figure class="llvq-figure" style="{style}">{self.svg}</figure>'
+        line = "margin:0.45rem 0.2rem 0;font-size:0.84em;line-height:1.45"
+        text = html.escape(self.caption, quote=False)
+        below = f'<figcaption style="{line}">{text}</figcaption>' if text else ""
+        box = "overflow-x:auto;border-radius:8px;background:var(--llvq-card, #fdfdfe)"
+        return (
+            '<figure class="llvq-figure" style="margin:0.5rem 0">'
+            f'<div class="llvq-drawing" style="{box}">{self.svg}</div>{below}</figure>'
+        )
 
     def __repr__(self) -> str:
-        return f"Figure: {self.alt}"
+        return f"Figure: {self.caption or self.alt}"
 
 
-def show(fig: Figure, alt: str) -> Picture:
+def show(fig: Figure, alt: str, caption: str = "") -> Picture:
     """Close `fig` and return it as a picture for the page.
 
     Args:
         fig: a Matplotlib figure drawn with the colors of `COLORS`.
         alt: one or two sentences that tell a reader who cannot see the figure what it shows.
+        caption: the line below the figure, for all readers: what to look for. Plain text; the page numbers it.
 
     Raises:
         ValueError: `alt` is empty.
@@ -151,7 +174,7 @@ def show(fig: Figure, alt: str) -> Picture:
     with mpl.rc_context({"svg.fonttype": "path", "svg.hashsalt": "llvq_mini"}):
         fig.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     plt.close(fig)
-    return Picture(_themed(buffer.getvalue(), alt), alt)
+    return Picture(_themed(buffer.getvalue(), alt), alt, caption)
 
 
 def _themed(svg: str, alt: str) -> str:
@@ -166,10 +189,12 @@ def _themed(svg: str, alt: str) -> str:
     svg = re.sub(r'(xlink:href="#|url\(#)', rf"\g<1>{prefix}", svg)
     for name, color in COLORS.items():
         svg = re.sub(rf"{color}\b", f"var(--llvq-{name}, {color})", svg, flags=re.IGNORECASE)
-    size = re.search(r'<svg [^>]*?width="([\d.]+)pt" height="([\d.]+)pt"', svg)
-    width = f"{float(size.group(1)) * 4 / 3:.0f}px" if size else "100%"
+    points = re.search(r'<svg [^>]*?width="([\d.]+)pt" height="([\d.]+)pt"', svg)
+    width = f"{float(points.group(1)) * 4 / 3:.0f}px" if points else "100%"
     label = html.escape(alt, quote=True)
-    style = f"display:block;width:100%;max-width:{width};height:auto;stroke-linejoin:round"
+    # on a phone a wide figure scrolls in its box rather than shrink until nobody can read it
+    size = f"width:100%;max-width:{width};min-width:min({width}, 32rem);height:auto"
+    style = f"display:block;{size};stroke-linejoin:round"
     opening = f'<svg role="img" aria-label="{label}" style="{style}" '
     svg = re.sub(r'(<svg [^>]*?)width="[\d.]+pt" height="[\d.]+pt" ?', r"\1", svg, count=1)
     return svg.replace("<svg ", opening, 1)

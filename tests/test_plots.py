@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 import xml.etree.ElementTree as ET
 
 import pytest
@@ -39,7 +40,7 @@ def test_picture_is_well_formed_and_themed() -> None:
     """The SVG parses, names its content, and has no palette color left outside a variable."""
     html = example()._repr_html_()
     root = ET.fromstring(html)
-    svg = root[0]
+    svg = root[0][0]
     assert svg.get("role") == "img" and svg.get("aria-label") == "Six lines & a triangle"
     assert "<style" not in html and "<metadata" not in html
     bare = re.sub(r"var\(--llvq-[a-z]+, #[0-9a-f]{6}\)", "", html)
@@ -64,6 +65,29 @@ def test_ids_are_local_and_references_resolve() -> None:
 def test_equal_figures_are_equal_bytes() -> None:
     """Building the book twice gives the same page."""
     assert example()._repr_html_() == example()._repr_html_()
+
+
+def test_caption_is_plain_text_below_the_figure() -> None:
+    """The caption is escaped, follows the drawing, and is absent when there is none."""
+    fig, _ = plots.figure()
+    root = ET.fromstring(plots.show(fig, "empty axes", "x < y & z")._repr_html_())
+    assert [child.tag for child in root] == ["div", "figcaption"] and root[1].text == "x < y & z"
+    assert "figcaption" not in example()._repr_html_()
+
+
+def test_letters_are_the_books() -> None:
+    """Text is set in Inter in both weights, and a letter that Inter lacks is found elsewhere, without a warning."""
+    from matplotlib import font_manager
+
+    plots.use_style()
+    for weight, file in (("normal", "Inter-Regular.ttf"), ("bold", "Inter-Bold.ttf")):
+        found = font_manager.findfont(font_manager.FontProperties(weight=weight))
+        assert found.endswith(f"llvq_mini/fonts/{file}")
+    fig, ax = plots.figure()
+    ax.set_title(r"Λ and → and ≤, $\Lambda_{24} \leq \frac{1}{2}\sqrt{x}$", fontweight="normal")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        plots.show(fig, "a title")
 
 
 def test_alt_text_is_required() -> None:

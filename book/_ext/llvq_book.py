@@ -56,7 +56,7 @@ def fingerprint(*patterns: str) -> str:
 def library_fingerprint() -> str:
     """Digest of all that a chapter's cells can see: the package, the results, the pinned packages."""
     return fingerprint(
-        *("llvq_mini/**/*." + suffix for suffix in ("py", "js", "css")),
+        *("llvq_mini/**/*." + suffix for suffix in ("py", "js", "css", "ttf")),
         *("kernels/**/*", "benchmarks/results/**/*.json", "requirements*.txt", "constraints.txt"),
     )
 

@@ -2,7 +2,7 @@
 // by keyboard. 2. Paper is light and shows what is folded: solutions open while the page is printed.
 (function () {
   "use strict";
-  const boxes = ".bd-article div.math, .bd-article div.cell_output, .bd-article .llvq-figure, .bd-article pre";
+  const boxes = ".bd-article div.math, .bd-article div.cell_output, .bd-article .llvq-drawing, .bd-article pre";
 
   function makeReachable() {
     for (const box of document.querySelectorAll(boxes)) {
