@@ -124,6 +124,7 @@ def main() -> None:
         "--work", type=Path, default=embedded.cache_folder() / "arms", help="folder to work in"
     )
     work = parser.parse_args().work
+    meta = provenance()  # now: the first write of the result would make the checkout look changed
     source = load_source(embedded.NAME)
     original, tokenizer = source.model, source.tokenizer
     found: list[dict[str, Any]] = []
@@ -139,7 +140,7 @@ def main() -> None:
         for entry, prompt, own in zip(written, PROMPTS, expected, strict=True):
             missed = at(log_chances(model, tokenizer, prompt, own), own)
             entry["missed"] = round(sum(missed) / len(missed), 3)
-        write_json(TARGET, {"meta": provenance(), "tokens": TOKENS, "prompts": list(PROMPTS), "arms": found})
+        write_json(TARGET, {"meta": meta, "tokens": TOKENS, "prompts": list(PROMPTS), "arms": found})
         for prompt, entry in zip(PROMPTS, written, strict=True):
             print(f"{name:9s} {prompt}{''.join(entry['pieces'])!r}", flush=True)
     means = {}
