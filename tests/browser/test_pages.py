@@ -15,6 +15,20 @@ HTML = Path(__file__).resolve().parents[2] / "book" / "_build" / "html"
 PAGES = sorted(path.relative_to(HTML).as_posix() for path in HTML.glob("book/*.html")) or ["index.html"]
 EXTRA = ["search.html", "genindex.html"]
 TOO_WIDE = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+#: what reaches beyond its widget or beyond the text, and neither scrolls nor is meant to be clipped there
+STICKS_OUT = """() => {
+    const found = [];
+    for (const box of document.querySelectorAll(".bd-article .llvq-w, .bd-article")) {
+        const edge = box.getBoundingClientRect().right - parseFloat(getComputedStyle(box).paddingRight) + 2;
+        for (const part of box.querySelectorAll("*")) {
+            if (part.getBoundingClientRect().right <= edge || part.closest("mjx-assistive-mml")) continue;
+            let inside = part.parentElement;
+            while (inside !== box && getComputedStyle(inside).overflowX === "visible") inside = inside.parentElement;
+            if (inside === box) found.push(`${part.tagName}.${part.className} ${part.textContent.slice(0, 40)}`);
+        }
+    }
+    return found.slice(0, 5);
+}"""
 
 pytestmark = pytest.mark.browser
 
@@ -50,6 +64,7 @@ def test_page(visit: Any, violations: Any, name: str) -> None:
         resize(page, width)
         switch_theme(page, theme)
         assert page.evaluate(TOO_WIDE) == 0, f"{theme}, {width} pixels"
+        assert page.evaluate(STICKS_OUT) == [], f"{theme}, {width} pixels"
         if (theme, width) in (
             ("light", 1280),
             ("dark", 390),
