@@ -20,10 +20,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .errors import LLVQError
-from .models import output_head, token_fingerprint
+from .models import final_states, output_head, token_fingerprint
 
 if TYPE_CHECKING:
-    import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 BLOCK = 128
@@ -50,8 +49,8 @@ def evaluate(
     with torch.inference_mode():
         for index, row in enumerate(windows):
             ids = torch.from_numpy(row).to(model.device)
-            hidden = _hidden(model, ids)
-            base_hidden = _hidden(baseline, ids) if baseline is not None else None
+            hidden = final_states(model, ids)
+            base_hidden = final_states(baseline, ids) if baseline is not None else None
             for start in range(0, len(ids) - 1, _CHUNK):
                 part = slice(start, min(start + _CHUNK, len(ids) - 1))
                 targets = ids[part.start + 1 : part.stop + 1, None]
@@ -75,11 +74,6 @@ def evaluate(
         )
     result["seconds"] = round(time.perf_counter() - started, 2)
     return result
-
-
-def _hidden(model: PreTrainedModel, ids: torch.Tensor) -> torch.Tensor:
-    """(context, hidden) final states of one window."""
-    return model.base_model(ids[None].to(model.device), use_cache=False).last_hidden_state[0]
 
 
 def _summary(losses: np.ndarray, windows: np.ndarray) -> dict[str, Any]:

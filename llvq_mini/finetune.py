@@ -38,7 +38,7 @@ import numpy as np
 from .errors import LLVQError
 from .files import flush
 from .layer import QuantizedLinear
-from .models import output_head, token_fingerprint
+from .models import final_states, output_head, token_fingerprint
 
 if TYPE_CHECKING:
     import torch
@@ -132,11 +132,6 @@ def _outputs(module: nn.Module) -> int:
     return int(weight.shape[0])
 
 
-def _hidden(model: PreTrainedModel, ids: torch.Tensor) -> torch.Tensor:
-    """(context, hidden) final states of one window."""
-    return model.base_model(ids[None], use_cache=False).last_hidden_state[0]
-
-
 def divergence(
     teacher_head: Head, teacher: torch.Tensor, head: Head, hidden: torch.Tensor
 ) -> torch.Tensor:
@@ -199,7 +194,7 @@ def tune(
             ids = torch.from_numpy(windows[number])
             if number not in kept:
                 with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=settings.autocast):
-                    kept[number] = _hidden(teacher, ids).float()
+                    kept[number] = final_states(teacher, ids).float()
             for group in optimizer.param_groups:
                 group["lr"] = settings.rate(step)
             losses.append(_step(student, heads, ids, kept[number], optimizer, settings.autocast))
@@ -232,7 +227,7 @@ def _step(
     import torch
 
     with torch.enable_grad(), torch.autocast("cpu", torch.bfloat16, enabled=autocast):
-        loss = divergence(heads[0], target, heads[1], _hidden(student, ids))
+        loss = divergence(heads[0], target, heads[1], final_states(student, ids))
     value = float(loss.detach())
     if not math.isfinite(value):
         raise LLVQError("Fine-tuning diverged to NaN or infinity; use a smaller learning rate")

@@ -199,6 +199,12 @@ def token_fingerprint(windows: np.ndarray) -> str:
     return hashlib.sha256(np.ascontiguousarray(windows, dtype="<i4").tobytes()).hexdigest()
 
 
+def final_states(model: PreTrainedModel, ids: torch.Tensor) -> torch.Tensor:
+    """(context, hidden) states that leave the model's last norm for one window of (context,) token ids."""
+    states: torch.Tensor = model.base_model(ids[None].to(model.device), use_cache=False).last_hidden_state
+    return states[0]
+
+
 def output_head(model: PreTrainedModel) -> Callable[[torch.Tensor], torch.Tensor]:
     """What the model makes of its final hidden states (..., hidden): float32 logits (..., vocabulary).
 
@@ -217,7 +223,7 @@ def output_head(model: PreTrainedModel) -> Callable[[torch.Tensor], torch.Tensor
     probe = torch.arange(8, device=model.device)[None]
     with torch.inference_mode():
         own = model(probe, use_cache=False).logits.float()
-        made = logits(model.base_model(probe, use_cache=False).last_hidden_state)
+        made = logits(final_states(model, probe[0]))
     if not torch.allclose(own, made, rtol=1e-3, atol=1e-3, equal_nan=True):
         raise LLVQError(
             f"The logits of {type(model).__name__} are not the product of its head and its final states; "

@@ -19,9 +19,11 @@ from __future__ import annotations
 import json
 import os
 import time
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from . import embedded, store
 from .errors import LLVQError
@@ -73,10 +75,54 @@ def tune_folder(
         )
     require_place(out)
     step("load", 0, 1)
-    checkpoint, before = store.load(folder), read_report(folder)
+    task = _task(folder, settings, text, windows, context, original)
+    if (done := _finished(out, task.inputs, force)) is not None:
+        return done
+    require_space(out, 2 * sum(path.stat().st_size for path in folder.iterdir() if path.is_file()))
+    step("load", 1, 1)
+    work = Work.open(out, task.inputs, force)
+    try:
+        final = work.folder / "final"
+        tuning = _tune(task, work.state, final, step)
+        tuning |= {
+            "seconds": round(time.perf_counter() - begun, 2),
+            "cpu_seconds": round(time.process_time() - begun_cpu, 2),
+            "peak_resident_bytes": peak_resident(),
+            "provenance": provenance(),
+        }
+        report = {key: value for key, value in task.report.items() if key not in ("evaluation", "fingerprint")}
+        report |= {"measured": store.measured_bits(final), "tuning": tuning}
+        write_json(final / REPORT, report)
+        work.publish(final, force)
+    finally:
+        work.close()
+    return report
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What a run starts from: the quantized folder with its report, the original and how it was recognized
+    (`checked`), windows of tokens (windows, context), and `inputs`, which tell this run from every other.
+    """
+
+    folder: Path
+    checkpoint: store.Checkpoint
+    report: dict[str, Any]
+    source: Source
+    checked: str
+    rows: np.ndarray
+    settings: TuneSettings
+    inputs: dict[str, Any]
+
+
+def _task(
+    folder: Path, settings: TuneSettings, text: str | None, windows: int, context: int, original: str | None
+) -> _Task:
+    """Everything read and checked; the arguments are those of tune_folder."""
+    checkpoint, report = store.load(folder), read_report(folder)
     source = load_source(original or checkpoint.settings["source"])
     digest = Shards(source.folder).survey()  # reads the whole checkpoint
-    checked = _check_original(folder, checkpoint, before, source, digest)
+    checked = _check_original(folder, checkpoint, report, source, digest)
     text = embedded.calibration_text() if text is None else text
     rows = token_windows(source.tokenizer, text, context, windows)
     inputs = {
@@ -86,43 +132,30 @@ def tune_folder(
         "settings": asdict(settings),
         "program": program_fingerprint("finetune", "tuning"),
     }
-    if (done := _finished(out, inputs, force)) is not None:
-        return done
-    require_space(out, 2 * sum(path.stat().st_size for path in folder.iterdir() if path.is_file()))
-    step("load", 1, 1)
+    return _Task(folder, checkpoint, report, source, checked, rows, settings, inputs)
+
+
+def _tune(task: _Task, state: Path, final: Path, step: Step) -> dict[str, Any]:
+    """Train from the saved state on and write the new folder `final`; what the report says of it."""
     losses: list[float] = []
 
     def told(number: int, loss: float) -> None:
         losses.append(loss)
-        step("tune", number + 1, settings.steps)
+        step("tune", number + 1, task.settings.steps)
 
-    work = Work.open(out, inputs, force)
-    try:
-        student, _ = load(folder, "dense")
-        linears = tune(student, checkpoint.linears, source.model, rows, settings, work.state, told)
-        final = work.folder / "final"
-        final.mkdir()
-        _write(folder, final, checkpoint, linears, student)
-        tuning = {
-            "original": source.name,
-            "original_checked": checked,
-            "settings": asdict(settings),
-            "windows": windows,
-            "context": context,
-            "losses": losses,
-            "seconds": round(time.perf_counter() - begun, 2),
-            "cpu_seconds": round(time.process_time() - begun_cpu, 2),
-            "peak_resident_bytes": peak_resident(),
-            "inputs": inputs,
-            "provenance": provenance(),
-        }
-        report = {key: value for key, value in before.items() if key not in ("evaluation", "fingerprint")}
-        report |= {"measured": store.measured_bits(final), "tuning": tuning}
-        write_json(final / REPORT, report)
-        work.publish(final, force)
-    finally:
-        work.close()
-    return report
+    student, _ = load(task.folder, "dense")
+    linears = tune(student, task.checkpoint.linears, task.source.model, task.rows, task.settings, state, told)
+    final.mkdir()
+    _write(task, final, linears, student)
+    return {
+        "original": task.source.name,
+        "original_checked": task.checked,
+        "settings": asdict(task.settings),
+        "windows": int(task.rows.shape[0]),
+        "context": int(task.rows.shape[1]),
+        "losses": losses,
+        "inputs": task.inputs,
+    }
 
 
 def _check_original(
@@ -171,19 +204,15 @@ def _finished(out: Path, inputs: dict[str, Any], force: bool) -> dict[str, Any] 
 
 
 def _write(
-    folder: Path,
-    final: Path,
-    checkpoint: store.Checkpoint,
-    linears: dict[str, QuantizedLinear],
-    student: PreTrainedModel,
+    task: _Task, final: Path, linears: dict[str, QuantizedLinear], student: PreTrainedModel
 ) -> None:
     """The new folder: codes as they were, tuned scales and norms, every other file copied."""
-    tensors = dict(checkpoint.tensors)
+    tensors = dict(task.checkpoint.tensors)
     for name, norm in scaling_norms(student).items():
         weight: Any = norm.weight
         tensors[f"{name}.weight"] = weight.detach().to(tensors[f"{name}.weight"].dtype)
-    config = read_json(folder / CONFIG)
+    config = read_json(task.folder / CONFIG)
     del config["quantization_config"]
-    files = [name for name in read_manifest(folder)["files"] if not name.endswith(".safetensors")]
-    copied = [folder / name for name in files if name not in (CONFIG, INDEX, MANIFEST)]
-    store.save(final, config, linears, tensors, None, checkpoint.settings["source"], copy=copied)
+    files = [name for name in read_manifest(task.folder)["files"] if not name.endswith(".safetensors")]
+    copied = [task.folder / name for name in files if name not in (CONFIG, INDEX, MANIFEST)]
+    store.save(final, config, linears, tensors, None, task.checkpoint.settings["source"], copy=copied)
