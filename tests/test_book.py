@@ -100,7 +100,7 @@ def test_workflows_are_well_formed() -> None:
 
 
 def test_publishing_keeps_the_versions_side_by_side(tmp_path: Path) -> None:
-    """A branch goes to latest/, a tag to vX.Y/; both stay, and the root leads to latest/."""
+    """main goes to latest/, a tag to vX.Y/; both stay, and the root leads to latest/. No other name is a version."""
 
     def git(*words: str, at: Path = tmp_path) -> str:
         return subprocess.run(["git", *words], cwd=at, capture_output=True, text=True, check=True).stdout
@@ -112,20 +112,30 @@ def test_publishing_keeps_the_versions_side_by_side(tmp_path: Path) -> None:
     git("add", "a", at=work)
     git("-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "first", at=work)
     site.mkdir()
-    for reference, content in (("main", "one"), ("v1.2.3", "two"), ("main", "three")):
-        (site / "index.html").write_text(content)
+
+    def publish(reference: str) -> subprocess.CompletedProcess[str]:
         command = ["bash", str(ROOT / ".ci" / "publish"), str(site), reference]
-        done = subprocess.run(command, cwd=work, capture_output=True, text=True, check=False)
+        return subprocess.run(command, cwd=work, capture_output=True, text=True, check=False)
+
+    for reference, content in (("main", "one"), ("v1.2.3", "two"), ("main", "three"), ("main", "three")):
+        (site / "index.html").write_text(content)
+        done = publish(reference)
         assert done.returncode == 0, done.stderr
+    assert done.stdout == "Nothing changed.\n"
+    for reference in ("v2", "vnext", "topic"):
+        done = publish(reference)
+        assert done.returncode == 1 and "neither main nor a tag like v1.2.3" in done.stderr
     names = ("latest/index.html", "v1.2/index.html", "versions.json", "index.html")
     found = [git("show", f"gh-pages:{name}", at=tmp_path / "origin.git") for name in names]
     assert found[:3] == ["three", "two", '["latest", "v1.2"]\n'] and 'url=latest/"' in found[3]
     assert git("ls-tree", "--name-only", "gh-pages", at=tmp_path / "origin.git").split() == [
         *(".nojekyll", "index.html", "latest", "v1.2", "versions.json")
     ]
+    (site / "index.html").write_text("four")
+    (tmp_path / "origin.git").rename(tmp_path / "away.git")
+    assert publish("main").returncode == 1  # no answer is not an empty branch
     (site / "index.html").unlink()
-    command = ["bash", str(ROOT / ".ci" / "publish"), str(site), "main"]
-    assert "build the book first" in subprocess.run(command, cwd=work, capture_output=True, text=True).stderr
+    assert "build the book first" in publish("main").stderr
 
 
 def test_fingerprint_follows_names_and_contents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

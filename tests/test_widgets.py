@@ -41,7 +41,7 @@ from llvq_mini.widgets._base import Widget
 from llvq_mini.widgets._png import png
 from llvq_mini.widgets.distortion_bitrate import SOURCES, gap_db
 
-WIDGETS = Path(__file__).resolve().parents[1] / "llvq_mini" / "widgets"
+WIDGETS = Path(_looks.__file__).parent
 MEASURED: tuple[type[Widget], ...] = (DistortionBitrate, ShapeGainSplit)  # these show a file of the benchmark
 ALL = (
     *(*MEASURED, GolayPlayground, LatticePlane, LatticeSpace, PlaneCodes, PointIndex),

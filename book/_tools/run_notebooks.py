@@ -42,6 +42,8 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=1800, help="budget of a notebook (1800)")
     arguments = parser.parse_args()
     paths = [NOTEBOOKS / f"{name}.ipynb" for name in arguments.names] or sorted(NOTEBOOKS.glob("*.ipynb"))
+    if missing := [path.stem for path in paths if not path.exists()]:
+        parser.error(f"there is no notebook '{missing[0]}' in {NOTEBOOKS}")
     failed = 0
     for path in paths:
         begun = time.monotonic()
