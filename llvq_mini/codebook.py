@@ -209,7 +209,7 @@ class Tapered(_Base):
             raise ValueError(f"Argument 'caps' must have fewer than 2**63 points in all, got {caps!r}.")
         self._start = np.cumsum([0, *sizes])
         self.bits = (sum(sizes) - 1).bit_length()
-        self.levels = self._fitted() if levels is None else np.asarray(levels, dtype=np.float64)
+        self.levels = np.array(_tapered_levels(self.caps) if levels is None else levels, dtype=np.float64)
         gain.check_levels(self.levels, len(self.caps))
 
     @property
@@ -242,12 +242,6 @@ class Tapered(_Base):
             level[won] = numbers[choice[better]]
         return shape, level
 
-    def _fitted(self) -> NDArray[np.float64]:
-        x = gain.sample(8 * gain.SAMPLE)
-        by_cap = {cap: gain.projections(search.nearest_direction(x, cap), x) for cap in set(self.caps)}
-        p = np.stack([by_cap[cap] for cap in self.caps], axis=1)
-        return np.sort(gain.lloyd_by_cap(p, 60))
-
     def encode(self, x: ArrayLike) -> NDArray[np.uint64]:
         """Codes of blocks (n, 24) float32 or float64 of unit variance: uint64[n]."""
         shape, level = self._best(np.asarray(x))
@@ -264,6 +258,15 @@ class Tapered(_Base):
     def spec(self) -> dict[str, Any]:
         """JSON-able description: kind, caps, levels."""
         return {"kind": "tapered", "caps": list(self.caps), "levels": self.levels.tolist()}
+
+
+@cache
+def _tapered_levels(caps: tuple[int, ...]) -> NDArray[np.float64]:
+    """The gains of least error on the sample, fitted once a process."""
+    x = gain.sample(8 * gain.SAMPLE)
+    by_cap = {cap: gain.projections(search.nearest_direction(x, cap), x) for cap in set(caps)}
+    p = np.stack([by_cap[cap] for cap in caps], axis=1)
+    return np.sort(gain.lloyd_by_cap(p, 60))
 
 
 class Ball(_Base):

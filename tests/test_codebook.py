@@ -260,7 +260,8 @@ def test_spec_carries_all_fitted_numbers(monkeypatch, book):
 
     monkeypatch.setattr(gain, "lloyd_max", forbidden)
     monkeypatch.setattr(gain, "sample", forbidden)
-    monkeypatch.setattr(codebook, "_ball_scale", forbidden)
+    for cached in ("_ball_scale", "_tapered_levels"):
+        monkeypatch.setattr(codebook, cached, forbidden)
     assert (from_spec(spec).decode(codes) == expected).all()
 
 

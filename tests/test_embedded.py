@@ -43,6 +43,7 @@ def test_pages_skip_redirects_and_other_namespaces(tmp_path):
     assert list(wikitext.pages(path)) == [("A", "kept")]
 
 
+@pytest.mark.slow
 def test_articles_are_clean_and_split_without_overlap():
     articles = embedded.articles()
     text = "".join(body for _, body in articles)

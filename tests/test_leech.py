@@ -86,6 +86,7 @@ def test_inner_products_of_minimal_vectors(minimal, leech_basis):
         assert dict(zip(values.tolist(), counts.tolist(), strict=True)) == KISSING
 
 
+@pytest.mark.slow
 def test_all_inner_products_of_minimal_vectors(minimal):
     """The same for all 196,560^2 pairs, by symmetry.
 

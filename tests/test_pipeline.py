@@ -44,7 +44,7 @@ def in_memory(source, settings=SMALL):
     return whole.model
 
 
-@pytest.mark.parametrize("hidden", [48, 640])
+@pytest.mark.parametrize("hidden", [48, pytest.param(640, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("tied", [True, False])
 def test_streamed_and_reloaded_logits_equal_those_of_a_model_in_memory(tmp_path, hidden, tied):
     layers = 1 if hidden == 640 else 2
