@@ -217,18 +217,25 @@ def changes(arms: dict[str, Result], reference: str) -> Figure:
         color = COLORS["muted"] if not shown else COLORS["blue"] if mean < 0 else COLORS["orange"]
         marker = "o" if not shown else "<" if mean < 0 else ">"
         ax.errorbar(mean, place, xerr=[[mean - low], [high - mean]], color=color, marker=marker, capsize=3)
+        end, aside, anchor = (low, -6, "right") if mean < 0 else (high, 6, "left")  # away from the line of zero
         ax.annotate(
-            f"{mean:+.3f}", (high, place), xytext=(6, 0), textcoords="offset points", va="center", fontsize=9
+            f"{mean:+.3f}",
+            (end, place),
+            xytext=(aside, 0),
+            textcoords="offset points",
+            ha=anchor,
+            va="center",
+            fontsize=9,
         )
         if place and rows[place - 1][0] != step:
             ax.axhline(place - 0.5, color=COLORS["grid"], linewidth=0.8)
     ax.axvline(0, color=COLORS["ink"], linewidth=1)
     ax.set(
-        xlabel=f"excess over that of {reference}, nats a token (worse to the right)",
+        xlabel=f"excess less that of {reference}, nats a token",
         yticks=range(len(rows)),
         yticklabels=[f"{step}: {text}" for step, text, _ in rows],
         ylim=(len(rows) - 0.5, -0.5),
-        xlim=(min(0.0, *ends) - 0.04 * span, max(0.0, *ends) + 0.12 * span),
+        xlim=(min(0.0, *ends) - 0.2 * span, max(0.0, *ends) + 0.18 * span),
     )
     ax.grid(False, axis="y")
     return fig
