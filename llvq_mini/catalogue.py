@@ -29,13 +29,6 @@ from llvq_mini.interlocked import CAPS_BY_BITS
 from llvq_mini.rates import interlocked, two_stage
 from llvq_mini.voronoi import Voronoi
 
-FAMILIES = (
-    "uniform scalar", "Lloyd-Max scalar", "entropy-coded scalar", "BSQ", "LFQ", "FSQ", "k-means", "residual k-means",
-    "additive", "pyramid", "E8 ball", "E8P12", "Leech shell", "Leech ball", "Leech shape-gain", "Leech tapered",
-    "Leech interlocked", "Leech two-stage", "Leech Voronoi", "Leech entropy-coded", "trellis L = 12", "trellis L = 16",
-)  # fmt: skip
-"""Families in the order of legends and tables."""
-
 
 class Entry(NamedTuple):
     """A code to measure: make(**parameters) is the codebook; blocks are those on the Gaussian source."""

@@ -324,12 +324,7 @@ def _ball_scale(max_shell: int) -> float:
     return (low + high) / 2
 
 
-_KINDS: dict[str, Any] = {
-    "shape-gain": ShapeGain,
-    "single-shell": SingleShell,
-    "ball": Ball,
-    "tapered": Tapered,
-}
+_KINDS: dict[str, Any] = {"shape-gain": ShapeGain, "single-shell": SingleShell, "ball": Ball, "tapered": Tapered}
 
 
 def from_spec(spec: dict[str, Any], more: Mapping[str, Any] | None = None) -> Codebook:

@@ -8,7 +8,7 @@
 // compared with the library in tests/test_widgets_compute.py; the page in tests/browser/test_widget_point_index.py.
 
 const BITS = 48;
-const LARGEST = 99;
+const LARGEST = 99; // coordinates are edited in -99 ... 99; in the ball none exceeds 14
 
 /** The tables of the state, ready for use: counts of all nodes, values and ranks of the quads, words by kind. */
 function unfold(raw) {

@@ -32,8 +32,6 @@ from llvq_mini._index_tables import KINDS, tables
 from llvq_mini.widgets._base import Widget
 
 CAP = 13
-LARGEST = 99
-"""Coordinates are edited in -99 ... 99, far beyond the ball, where none exceeds 14."""
 
 
 class Parts(NamedTuple):
