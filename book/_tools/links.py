@@ -8,6 +8,7 @@ Exit status 1: a link is broken. A server that refuses robots (401, 403, 405, 42
 
 from __future__ import annotations
 
+import http.client
 import re
 import sys
 import urllib.error
@@ -83,7 +84,7 @@ def ask(address: str) -> str:
             return ""
     except urllib.error.HTTPError as error:
         return "" if error.code in _REFUSALS else f"answers {error.code}"
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:
         return f"does not answer ({error})"
 
 
