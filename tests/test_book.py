@@ -242,3 +242,13 @@ def test_terms_of_the_chapters_are_in_the_glossary() -> None:
     for path in chapters():
         for target in re.findall(r"\{term\}`(?:[^`<]*<)?([^`<>]+)>?`", path.read_text(encoding="utf-8")):
             assert target in entries, (path.name, target)
+
+
+def test_the_readme_lists_every_module() -> None:
+    """Its table of modules names each public module of the library once, and nothing else."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8").split("| Module |")[1].split("\n\n")[0]
+    named = [name for row in text.splitlines()[2:] for name in re.findall(r"`(\w+)`", row.split("|")[1])]
+    package = ROOT / "llvq_mini"
+    here = {path.stem for path in package.glob("[a-z]*.py")}
+    here |= {path.parent.name for path in package.glob("*/__init__.py")}
+    assert sorted(named) == sorted(here)

@@ -131,7 +131,7 @@ def inline(text: str, chapter: Chapter) -> str:
         named = re.fullmatch(r"(.*?)\s*<([^<>]+)>", content)
         shown, target = named.groups() if named else ("", content)
         if name == "doc":
-            return f"[{shown or chapter.titles[target]}]({target}.ipynb)"
+            return f"[{shown or chapter.titles[target]}]({address(target)})"
         if name == "term":
             return shown or target
         if name in ("ref", "prf:ref", "numref"):
@@ -142,9 +142,16 @@ def inline(text: str, chapter: Chapter) -> str:
 
     text = _ROLE.sub(role, text)
     text = re.sub(
-        r"\[([^\]]*)\]\((\w+)\.md\)", lambda m: f"[{m[1] or chapter.titles[m[2]]}]({m[2]}.ipynb)", text
+        r"\[([^\]]*)\]\((\w+)\.md\)", lambda m: f"[{m[1] or chapter.titles[m[2]]}]({address(m[2])})", text
     )
     return re.sub(r"^\([\w-]+\)=$\n?", "", text, flags=re.MULTILINE)
+
+
+def address(name: str) -> str:
+    """Where a link from a notebook finds a page: its notebook, or the page itself if that has no cells."""
+    page = BOOK / f"{name}.md"
+    plain = page.is_file() and "{code-cell}" not in page.read_text(encoding="utf-8")
+    return f"../book/{name}.md" if plain else f"{name}.ipynb"
 
 
 def options_of(lines: list[str]) -> tuple[dict[str, str], list[str]]:

@@ -6,7 +6,7 @@
 //   step    of the button
 // Without prefers-reduced-motion the points fall one after another.  Tests: tests/browser/test_widget_squares_hexagons.py.
 
-const percentLess = (moment) => `${(100 * (1 - 12 * moment)).toFixed(1)} % less`;
+const percentLess = (moment) => `−${(100 * (1 - 12 * moment)).toFixed(1)} %`;
 
 /** Squared error a number of the nearest point of a code. */
 function errorOf({ offsets, period }, x) {
@@ -87,7 +87,7 @@ function render({ model, el }) {
   const still = () => window.matchMedia("(prefers-reduced-motion: reduce)").matches;
   function show() {
     const means = runs.map((run) => run.sum / Math.max(run.n, 1));
-    means.forEach((value, n) => shown[n](value, n ? `, ${percentLess(codes[n].moment)}` : ""));
+    means.forEach((value, n) => shown[n](value, n ? `, in the end ${percentLess(codes[n].moment)}` : ""));
     if (runs[0].n !== model.get("drops")) return;
     const [squares, hexagons] = means.map((value) => value.toFixed(4));
     status.textContent = `Mean squared error a number of ${runs[0].n.toLocaleString("en-US")} points: squares ${squares}, hexagons ${hexagons}.`;
