@@ -1,6 +1,7 @@
 """The figure of the rate-distortion comparison, drawn from rd.json alone.
 
     gaps(found)     gap to Shannon's limit in dB over the rate, the main families on the Gaussian source
+    label(point)    the name of a measured code, short enough for a line of a table
 
 A gap takes the slope of 6.02 dB a bit out of the picture: 10 log10(D 4^R).  Families of one kind share a color and
 differ in marker and dash; lines between codes only guide the eye.  For the fixed-rate Leech codes the best one at every
@@ -11,6 +12,7 @@ Not here: measuring (bench.py), the explorer (widgets).  Tests: tests/test_bench
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +43,18 @@ def best(points: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
         if not chosen or p["mse"] < chosen[-1]["mse"]:
             chosen.append(p)
     return chosen
+
+
+def label(point: dict[str, Any]) -> str:
+    """The name of a point of rd.json in at most 34 characters, with plurals where they belong.
+
+    Shells of a shape-gain code lose their word, and a list of caps becomes its first and last one.
+    """
+    name = re.sub(r"(tapered|interlocked) shape-gain", r"\1", point["name"])
+    name = name.replace("shape-gain, shells", "shape-gain").replace(" lattice, entropy", " entropy")
+    name = re.sub(r"caps (\d+), .*?(\d+)$", r"caps \1-\2", name)
+    name = name.replace(" 0 gain bits", " no gain bit").replace(" 1 gain bits", " 1 gain bit")
+    return re.sub(r"\b(?!1 )([\d.]+) bit\b", r"\1 bits", name)
 
 
 def gaps(found: dict[str, Any]) -> Figure:

@@ -157,6 +157,26 @@ def test_dominated_codes_are_left_out():
     assert rd_plots.gap_db(10 * 4.0**-3, 3) == pytest.approx(10)
 
 
+@pytest.mark.parametrize(("name", "short"), [
+    ("Leech shape-gain, shells 2-12, 1 gain bits", "Leech shape-gain 2-12, 1 gain bit"),
+    ("Leech shape-gain, shells 2-13, 0 gain bits", "Leech shape-gain 2-13, no gain bit"),
+    ("Leech interlocked shape-gain, caps 4, 4, 5, 6", "Leech interlocked, caps 4-6"),
+    ("Leech lattice, entropy-coded, 1.25 bit", "Leech entropy-coded, 1.25 bits"),
+    ("trellis 3inst, L = 16, 1 bit", "trellis 3inst, L = 16, 1 bit"),
+])  # fmt: skip
+def test_labels_are_short_and_plural(name, short):
+    assert rd_plots.label({"name": name}) == short
+
+
+def test_labels_of_all_codes_fit_and_differ():
+    names = {
+        p["name"]
+        for p in json.loads((Path(__file__).parents[1] / "benchmarks/results/rd.json").read_text())["points"]
+    }
+    labels = {rd_plots.label({"name": name}) for name in names}
+    assert len(labels) == len(names) and max(map(len, labels)) <= 34
+
+
 PUBLISHED = {
     "uniform-scalar-2": 0.1188, "lloyd-max-scalar-1": 0.3634, "lloyd-max-scalar-2": 0.1175,
     "lloyd-max-scalar-3": 0.03455, "lloyd-max-scalar-4": 0.00950, "entropy-coded-scalar-2.0": 0.0889,
