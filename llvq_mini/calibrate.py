@@ -50,7 +50,10 @@ class Inputs:
     wanted: set[str] | None = None  # linears whose inputs are summed; None for all
 
     def add(self, seen: dict[str, torch.Tensor], pool: ThreadPoolExecutor) -> None:
-        """Add what the linears read in one window, in the order in which they read it."""
+        """Add what the linears read in one window, in the order in which they read it.
+
+        LLVQError if a linear shares its input with others in some windows only.
+        """
         leaders: dict[str, torch.Tensor] = {}
         summed: dict[str, torch.Tensor] = {}
         for name, tensor in seen.items():
@@ -184,7 +187,8 @@ def collect_inputs(
     """Run every window through one layer and return its input statistics; `tick` is called after each.
 
     `states` become the layer's outputs, or stay as they are with `keep`. Only the inputs of `wanted` linears (all by
-    default) are summed; who shares with whom is found for all.
+    default) are summed; who shares with whom is found for all. LLVQError where a linear or the layer's output is not
+    what this code understands, or not finite.
     """
     inputs, local = Inputs(wanted=None if wanted is None else set(wanted)), threading.local()
     names = linears_of(layer)

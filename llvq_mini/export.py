@@ -116,7 +116,10 @@ Perplexity {perplexity:.3f} on {tokens:,} tokens of held-out text ({windows} win
 
 
 def write_card(folder: str | Path) -> Path:
-    """Write README.md into a quantized folder, with the figures of its report where there is one; returns its path."""
+    """Write README.md into a quantized folder, with the figures of its report where there is one; returns its path.
+
+    LLVQError if it cannot be written.
+    """
     folder = Path(folder)
     settings, measured = manifest.read_settings(folder), store.measured_bits(folder)
     command = evaluation = ""

@@ -148,17 +148,14 @@ def _hadamard8(v: NDArray[np.float64]) -> NDArray[np.float64]:
 def decode_soft(llr: ArrayLike) -> NDArray[np.uint32]:
     """Maximum-likelihood decoding of real confidences, exact.
 
-    Parameters
-    ----------
-    llr : (n, 24) or (24,) float
-        Positive where bit 0 is likelier, negative where bit 1 is; the decoder returns the word that maximizes
-        sum_i (-1)^bit_i llr_i.  Ties go to the word with the smallest number.
+    Args:
+        llr: (n, 24) or (24,) float, positive where bit 0 is likelier, negative where bit 1 is.
 
-    Returns
-    -------
-    uint32 of shape (n,) or ().
+    Returns:
+        uint32 of shape (n,) or (): the words that maximize sum_i (-1)^bit_i llr_i; ties go to the smallest number.
 
-    Raises ValueError for a last axis other than 24 or values that are not finite.
+    Raises:
+        ValueError: the last axis is not 24, or a value is not finite.
     """
     r = np.asarray(llr, dtype=np.float64)
     if r.ndim not in (1, 2) or r.shape[-1] != 24:

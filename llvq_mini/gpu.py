@@ -5,7 +5,7 @@
     Kernels(...)   the same without its numbers, for those who keep codes elsewhere (ops.py)
     cuda()   a GPU as a machine; LLVQError with one sentence where there is none
 
-A *machine* runs kernels: it holds arrays and launches by name.  `Cuda` is the real one: CuPy compiles the sources for
+A machine runs kernels: it holds arrays and launches by name.  `Cuda` is the real one: CuPy compiles the sources for
 the present card at first use (machine code, cached on disk by CuPy, so a second process starts at once); memory is
 torch's, handed to CuPy through DLPack; work goes to torch's current stream.  The tests have another machine, which runs
 the same sources on the CPU (kernels/host_shim.h), so everything here except `Cuda` is proved without a GPU.

@@ -1,10 +1,10 @@
 """Quantized models in Hugging Face's transformers, and `load`, the front door.
 
     import llvq_mini
-    model, tokenizer = llvq_mini.load("OUT")              # or a Hub id
+    model, tokenizer = llvq_mini.load("OUT")  # or a Hub id
 
-    import llvq_mini.hf                                   # registers the method "llvq"
-    model = AutoModelForCausalLM.from_pretrained("OUT")   # then transformers loads packed weights itself
+    import llvq_mini.hf  # registers the method "llvq"
+    model = AutoModelForCausalLM.from_pretrained("OUT")  # weights stay packed
 
 Importing this module registers a configuration and a quantizer. Before weights are loaded the quantizer puts a
 LeechLinear in the place of every quantized linear, on the meta device; afterwards it compares every linear with its

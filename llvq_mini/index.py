@@ -6,7 +6,7 @@ an index says
     shell -> row (coset, weights of the word in the three octads) -> Golay word -> signs -> tree rank.
 
 The tree rank spells the absolute shape of the vector by halving it: a block is octad 1 | (octad 2 | octad 3), an octad
-is quad | quad.  Every node has an *excess* (its squared norm above the smallest possible, in units of 8 for odd and 16
+is quad | quad.  Every node has an excess (its squared norm above the smallest possible, in units of 8 for odd and 16
 for even vectors), and the number of ways to have excess n is a convolution,
 
     count(n) = sum_a count_left(a) count_right(n - a),

@@ -1,7 +1,10 @@
 """Codes for the weights of language models: by rate, by name, and from the description in a file.
 
-    bits a weight    1      1.5          2                                        2.5          3, 3.5, 4
-    codebooks        shell  interlocked  tapered, interlocked, shape-gain, ball   interlocked  two-stage
+    1 bit a weight    shell
+    1.5 bits          interlocked
+    2 bits            tapered, interlocked, shape-gain, ball
+    2.5 bits          interlocked
+    3, 3.5, 4 bits    two-stage
 
 All have blocks of 24.  Of several codes at one rate the first listed is the default; at 2 bits interlocked has a little
 less error than tapered on Gaussian blocks (benchmarks/results/rd.md), takes longer to encode, and is no better in the

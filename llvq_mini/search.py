@@ -5,16 +5,20 @@ with |y - v|^2 < R2 (there are two to five of them when R2 is about 14); keep th
 found must itself lie within a radius that follows from the best score, so once R2 has reached that radius the answer
 is proved.  With x the block, b its best score so far and y = t x (|x| = 1 for directions):
 
-    direction, shells of norms n:   |t x - v|^2 < t^2 (1 - b^2) + max_n (sqrt(n) - t b)^2
-    ball of norms n <= N, t <= 1:   |t x - v|^2 < t^2 |x|^2 - t b + (1 - t) N       b = max 2<x,v> - |v|^2
-    whole lattice, t = 1:           |x - v|^2   < |x|^2 - b
+    direction   |t x - v|^2 < t^2 (1 - b^2) + max_n (sqrt(n) - t b)^2
+    ball        |t x - v|^2 < t^2 |x|^2 - t b + (1 - t) N,  t <= 1
+    lattice     |x - v|^2   < |x|^2 - b,  t = 1
+
+where n runs over the norms of the shells wanted, N is the largest norm in the ball, and b is the largest cosine for a direction and the largest 2 <x, v> - |v|^2 otherwise.
 
 How the list is made is the business of _listing.py.  This module chooses targets, groups of shells and radii, and
 decides between candidates.  Decisions are made in float64 on one formula, so that every implementation returns the
 same point: the dot product is summed over the coordinates in order, without fused operations;
 
-    score = <x, v> / sqrt(|v|^2)   or   2 <x, v> - |v|^2;   the larger score wins, among equal scores the smaller
-    shell, then the vector that is larger at the first coordinate where the two differ.
+    score = <x, v> / sqrt(|v|^2)   or   2 <x, v> - |v|^2.
+
+The larger score wins, among equal scores the smaller shell, then the vector that is larger at the first coordinate where
+the two differ.
 
 Blocks are scaled by a power of two beforehand, so tiny and huge inputs lose nothing.  A plain class-by-class search,
 about a thousand times slower, is in reference.py.  Source of the class-by-class idea: Adoul and Barth, IEEE Trans.
@@ -136,17 +140,19 @@ def nearest_direction(
 ) -> NDArray[np.int8]:
     """The lattice point of shells min_shell ... max_shell with the largest cosine to each block, exactly.
 
-    Parameters
-    ----------
-    x : (n, 24) float32 or float64, any finite values.  A zero block has no direction: all points are equally good, and
-        the tie rule gives it the first vector of the smallest shell, (4, 4, 0, ..., 0) on shell 2.
-    min_shell, max_shell : 2 <= min_shell <= max_shell <= 31.  Ties are all visited: a sparse block takes seconds on a
-        single far shell, where thousands of points are equally near, but milliseconds at most with min_shell=2.
-    threads : None for all processors.
+    Args:
+        x: (n, 24) float32 or float64, any finite values.  A zero block has no direction: all points are equally good,
+            and the tie rule gives it the first vector of the smallest shell, (4, 4, 0, ..., 0) on shell 2.
+        min_shell, max_shell: 2 <= min_shell <= max_shell <= 31.  Ties are all visited: a sparse block takes seconds on
+            a single far shell, where thousands of points are equally near, but milliseconds at most with min_shell=2.
+        threads: None for all processors.
 
-    Returns
-    -------
-    int8[n, 24], vectors in the sqrt(8)-scaled frame.  Raises TypeError, ValueError for unsuitable input.
+    Returns:
+        int8 (n, 24), vectors in the sqrt(8)-scaled frame.
+
+    Raises:
+        TypeError: `x` holds no real numbers, or a shell is no integer.
+        ValueError: another shape, values that are not finite, or shells out of range.
     """
     check_shell(max_shell, 2)
     check_shell(min_shell, 2, "min_shell", max_shell)
@@ -165,14 +171,18 @@ def nearest_in_ball(
 ) -> NDArray[np.int8]:
     """The point v of the ball (origin and shells 2 ... max_shell) that minimizes |x - scale v|, exactly.
 
-    Parameters
-    ----------
-    x : (n, 24) float32 or float64, any finite values.
-    max_shell : 0 ... 31.  scale : positive; the unit of the integer frame.  threads : None for all processors.
+    Args:
+        x: (n, 24) float32 or float64, any finite values.
+        max_shell: 0 ... 31.
+        scale: positive; the unit of the integer frame.
+        threads: None for all processors.
 
-    Returns
-    -------
-    int8[n, 24].  Raises TypeError, ValueError for unsuitable input.
+    Returns:
+        int8 (n, 24), the points v.
+
+    Raises:
+        TypeError: `x` holds no real numbers, or `max_shell` is no integer.
+        ValueError: another shape, values that are not finite, `max_shell` or `scale` out of range.
     """
     check_shell(max_shell, 0)
     if not (np.isfinite(scale) and scale > 0):
@@ -188,13 +198,16 @@ def nearest_point(x: ArrayLike, threads: int | None = None) -> NDArray[np.int64]
 
     8 Z^24 is a sublattice, so the block is first reduced to [-4, 4)^24; ties are decided there (see above).
 
-    Parameters
-    ----------
-    x : (n, 24) float32 or float64 with |x_i| < 2^50.  threads : None for all processors.
+    Args:
+        x: (n, 24) float32 or float64 with |x_i| < 2^50.
+        threads: None for all processors.
 
-    Returns
-    -------
-    int64[n, 24].  Raises TypeError, ValueError for unsuitable input.
+    Returns:
+        int64 (n, 24), the points.
+
+    Raises:
+        TypeError: `x` holds no real numbers.
+        ValueError: another shape, values that are not finite or not below 2^50.
     """
     blocks = _blocks(x).astype(np.float64)
     if blocks.size and np.abs(blocks).max() >= 2.0**50:

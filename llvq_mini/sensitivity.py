@@ -117,6 +117,7 @@ def layer_sensitivities(
     """Partial traces of the layer's linears, from the states that enter it and the gradients at its output.
 
     `gradients` are replaced by those at the layer's input, for the layer below. Windows are (1, context, hidden).
+    LLVQError if no gradient reaches a linear, or one that is not finite.
     """
     import torch
 

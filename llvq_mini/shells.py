@@ -1,14 +1,15 @@
 """Shells of the Leech lattice and their classes.
 
-Two vectors belong to one *class* when one becomes the other by permuting coordinates and changing signs inside the
+Two vectors belong to one class when one becomes the other by permuting coordinates and changing signs inside the
 lattice.  A class is known by its leader: the absolute values of the coordinates in descending order, together with the
 coset (even or odd) and, for even vectors, the weight of the Golay word that carries the values congruent to 2 mod 4.
 
-    even, word weight w:   the w "word values" are 2, 6, 10, ...;  the 24 - w "free values" are 0, 4, 8, ...
-        A(w) words . w!/prod(mult!) . (24-w)!/prod(mult!) . 2^(w-1) signs (the parity of minus signs is prescribed;
-        none if w = 0, where instead the number of free values congruent to 4 mod 8 must be even) . 2^(free nonzero)
-    odd:   all values are odd; the signs are prescribed by the word
-        4096 words . 24!/prod(mult!);   the number of values congruent to 3 or 5 mod 8 must be odd
+    even   The w "word values" are 2, 6, 10, ..., the 24 - w "free values" 0, 4, 8, ...:
+           A(w) words . w!/prod(mult!) . (24-w)!/prod(mult!) . 2^(w-1) . 2^(free nonzero).
+           The signs on the word have a prescribed parity. If w = 0 there are none, the factor 2^(w-1) is 1, and
+           the number of free values congruent to 4 mod 8 must be even.
+    odd    All values are odd, and the word prescribes the signs: 4096 words . 24!/prod(mult!).
+           The number of values congruent to 3 or 5 mod 8 must be odd.
 
 Summed over its classes, each shell agrees with the theta series in leech.py, which is how the tests check both.
 All counts are exact Python integers.  The origin is shell 0; sizes of balls do not count it.

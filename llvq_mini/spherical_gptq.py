@@ -103,6 +103,7 @@ def scale_system(
     """M (rows, blocks, blocks) and r (rows, blocks) of the quadratic form of the blocks' scales.
 
     weight, points (rows, n); hessian (n, n). In units of the points' own lengths: all scales 1 is the points.
+    ValueError unless these shapes fit together.
     """
     rows, width = points.shape
     if width % dim or weight.shape != points.shape or hessian.shape != (width, width):

@@ -3,8 +3,8 @@
 Of the lattice L and its multiple r L there are r^24 cosets, so a coset is log2 r bits a weight, with no shells, classes
 or tables behind it.  Its code word is its shortest member, the one in the Voronoi region of r L:
 
-    Voronoi(r)      x -> v = nearest point;  code = coordinates of v in a basis, mod r
-                    decode: any member u of the coset;  w = u - r Q(u / r)      Q = nearest point, one call
+    encode    v = the point nearest to x;  code = coordinates of v in a basis, mod r
+    decode    any member u of the coset;  w = u - r Q(u / r),  Q the nearest point, one call
 
 At 2 bits and below it loses to the ball codes: a Gaussian block often lies outside the region, and there are no spare
 gains to widen it with.

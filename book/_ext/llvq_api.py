@@ -6,7 +6,8 @@
 For every module of llvq_mini named there: its opening essay, and each public class, method and function in the order
 of the source with its signature and docstring. The sources are parsed, not imported, so the page needs no compiled code
 and no GPU library and cannot differ from what the type checker sees. Docstrings are plain text with three conventions,
-which become markup: `names` in backticks, indented lines, and the lists Args, Returns, Raises and Yields.
+which become markup: `names` in backticks, indented lines, and the lists Args, Returns, Raises and Yields. Indented
+lines longer than the column of the page are wrapped under their last part.
 
 A module, function or method without a docstring is an error, unless it has its meaning from a protocol. What this file
 does not do: cross references between types.
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import ast
 import re
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,8 @@ from sphinx.util.docutils import SphinxDirective
 PACKAGE = Path(__file__).resolve().parents[2] / "llvq_mini"
 _LIST = re.compile(r"(Args|Returns|Raises|Yields):$")
 _ENTRY = re.compile(r"(\S[^:]{0,80}):\s+(.*)", re.DOTALL)
+#: characters in a line of a literal block
+WIDTH = 80
 #: methods that a protocol or base class documents, once for all that have them
 INHERITED = frozenset(
     "dim bits name bits_per_weight table_bytes encode decode spec compress expand quantize codewords extra_repr".split()
@@ -40,6 +44,11 @@ def source(module: str) -> Path:
     """File of a module given by its path below the package, without .py; a package is its __init__.py."""
     path = PACKAGE / f"{module}.py"
     return path if path.is_file() else PACKAGE / module / "__init__.py"
+
+
+def anchor(module: str) -> str:
+    """The address of a module's section within the page."""
+    return "module-" + module.replace("/", "-").replace("_", "-")
 
 
 def docstring(node: ast.Module | ast.ClassDef | Function, name: str) -> str:
@@ -122,6 +131,37 @@ def listing(title: str, lines: list[str]) -> list[nodes.Node]:
     return [nodes.paragraph("", "", nodes.strong(title, title)), bullets]
 
 
+def wrapped(lines: list[str]) -> str:
+    """Lines of a literal block, those longer than WIDTH wrapped.
+
+    In a line "term   text" and the lines that continue below its text, the text is one paragraph. Another long line
+    breaks where it has three spaces or more, if that is enough, and its rest stands four spaces to the right.
+    """
+    entries: list[tuple[str, str]] = []
+    for line in lines:
+        gap = re.match(r"\s*\S+(?: \S+){0,3}\s{2,}(?=\S)", line)
+        head = gap[0] if gap and gap.end() <= WIDTH // 3 else line[: indented(line)]
+        last = entries[-1][0] if entries else ""
+        if last.strip() and indented(line) == len(last) and head.isspace():
+            entries[-1] = (last, f"{entries[-1][1]}\n{line.strip()}")
+        else:
+            entries.append((head, line[len(head) :]))
+    done = []
+    for head, rest in entries:
+        hang = " " * (len(head) if head.strip() else len(head) + 4)
+        parts = re.split(r"\s{3,}", rest)
+        if all(len(head) + len(part) <= WIDTH for part in rest.split("\n")):
+            rest = rest.replace("\n", "\n" + hang)
+        elif not head.strip() and max(map(len, parts)) + len(hang) <= WIDTH:
+            rest = ("\n" + hang).join(parts)
+        else:
+            rest = textwrap.fill(
+                rest.replace("\n", " "), WIDTH, initial_indent=" " * len(head), subsequent_indent=hang
+            )[len(head) :]
+        done.append(head + rest)
+    return "\n".join(done)
+
+
 def body(text: str) -> list[nodes.Node]:
     """A docstring as paragraphs, literal blocks and lists."""
     found: list[nodes.Node] = []
@@ -136,7 +176,7 @@ def body(text: str) -> list[nodes.Node]:
             run, lines = lines[:count], lines[count:]
             if deep:
                 least = min(map(indented, run))
-                block = "\n".join(line[least:] for line in run)
+                block = wrapped([line[least:] for line in run])
                 found.append(nodes.literal_block(block, block, language="text"))
             else:
                 found.append(nodes.paragraph("", "", *inline("\n".join(run))))
@@ -150,21 +190,27 @@ class Api(SphinxDirective):
     final_argument_whitespace = True
 
     def run(self) -> list[nodes.Node]:
-        """One section a module."""
-        return [self.module(name) for name in self.arguments[0].split()]
+        """A list of the modules with the first sentence of each, and one section a module."""
+        names = self.arguments[0].split()
+        listed = nodes.bullet_list()
+        for name in names:
+            first = docstring(ast.parse(source(name).read_text(encoding="utf-8")), name).split("\n\n")[0]
+            link = nodes.reference("", name.replace("/", "."), refuri="#" + anchor(name), internal=True)
+            listed += nodes.list_item("", nodes.paragraph("", "", link, nodes.Text(": "), *inline(first)))
+        return [listed, *(self.module(name) for name in names)]
 
     def module(self, name: str) -> nodes.section:
         """A module's essay and members."""
         path = source(name)
         self.env.note_dependency(str(path))
         tree = ast.parse(path.read_text(encoding="utf-8"))
-        anchor = "module-" + name.replace("/", "-").replace("_", "-")
-        section = nodes.section("", nodes.title(name, name.replace("/", ".")), ids=[anchor], names=[anchor])
+        place = anchor(name)
+        section = nodes.section("", nodes.title(name, name.replace("/", ".")), ids=[place], names=[place])
         self.state.document.note_explicit_target(section)
         section += body(docstring(tree, name))
         entries = nodes.definition_list(classes=["llvq-api"])
         for member, call, text in members(tree, name):
-            term = nodes.term("", "", nodes.literal(call, call), ids=[f"{anchor}-{nodes.make_id(member)}"])
+            term = nodes.term("", "", nodes.literal(call, call), ids=[f"{place}-{nodes.make_id(member)}"])
             entries += nodes.definition_list_item("", term, nodes.definition("", *body(text)))
         if len(entries):
             section += entries
