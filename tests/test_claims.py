@@ -45,9 +45,7 @@ SOURCES = (
 MARKS = ("second hand", "UNVERIFIED", "unverified")
 #: entries without a DOI, an arXiv number or an address, and why
 WITHOUT_LINK = {
-    "golay1949notes": "a letter of one page; no identifier could be confirmed",
     "assmus1967research": "a laboratory report, known by its number",
-    "macwilliams1977theory": "a book before such identifiers",
     "adoul1988nearest": "the identifier could not be confirmed",
 }
 
