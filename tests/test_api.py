@@ -117,3 +117,17 @@ def test_docstring_becomes_markup() -> None:
 def test_every_module_exists_once() -> None:
     """The page names no module twice, and only modules of the package."""
     assert len(set(MODULES)) == len(MODULES) and all(api.source(module).is_file() for module in MODULES)
+
+
+def test_long_lines_of_blocks_are_wrapped() -> None:
+    """Under their last part, or where they have three spaces; nothing is lost, and short blocks stay as they are."""
+    text = "some word " * 12
+    entry = api.wrapped([f"key    {text}", "       and more", "other  short"]).split("\n")
+    assert [line[:7] for line in entry] == ["key    ", *[" " * 7] * (len(entry) - 2), "other  "]
+    formula = api.wrapped([f"f(x) = {'x + ' * 14}1,     {'y + ' * 8}1"]).split("\n")
+    assert len(formula) == 2 and formula[0].endswith("1,") and formula[1].startswith("    y + ")
+    for lines in (entry, formula):
+        assert max(map(len, lines)) <= api.WIDTH
+    assert " ".join(entry).split() == f"key {text} and more other short".split()
+    short = ["a    b", "     c", "d"]
+    assert api.wrapped(short) == "\n".join(short)
