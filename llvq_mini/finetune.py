@@ -167,7 +167,8 @@ def tune(
     evaluation mode; windows (count, context) token ids, visited in a seeded order, each once an epoch. A file
     `checkpoint` is written every few steps, and when on_step raises KeyboardInterrupt, and continued from if it is
     there; LLVQError if it belongs to other settings, text or codes. on_step gets every step and its loss in nats, those
-    of the checkpoint first. ValueError for linears that the student lacks. Afterwards the student computes exactly what the returned linears and its norms decode to.
+    of the checkpoint first. ValueError for linears that the student lacks. Afterwards the student computes exactly what
+    the returned linears and its norms decode to.
     """
     import torch
 

@@ -9,7 +9,8 @@ is proved.  With x the block, b its best score so far and y = t x (|x| = 1 for d
     ball        |t x - v|^2 < t^2 |x|^2 - t b + (1 - t) N,  t <= 1
     lattice     |x - v|^2   < |x|^2 - b,  t = 1
 
-where n runs over the norms of the shells wanted, N is the largest norm in the ball, and b is the largest cosine for a direction and the largest 2 <x, v> - |v|^2 otherwise.
+where n runs over the norms of the shells wanted, N is the largest norm in the ball, and b is the largest cosine for a
+direction and the largest 2 <x, v> - |v|^2 otherwise.
 
 How the list is made is the business of _listing.py.  This module chooses targets, groups of shells and radii, and
 decides between candidates.  Decisions are made in float64 on one formula, so that every implementation returns the
@@ -17,8 +18,8 @@ same point: the dot product is summed over the coordinates in order, without fus
 
     score = <x, v> / sqrt(|v|^2)   or   2 <x, v> - |v|^2.
 
-The larger score wins, among equal scores the smaller shell, then the vector that is larger at the first coordinate where
-the two differ.
+The larger score wins, among equal scores the smaller shell, then the vector that is larger at the first coordinate
+where the two differ.
 
 Blocks are scaled by a power of two beforehand, so tiny and huge inputs lose nothing.  A plain class-by-class search,
 about a thousand times slower, is in reference.py.  Source of the class-by-class idea: Adoul and Barth, IEEE Trans.
