@@ -6,7 +6,7 @@ Voronoi cell of a lattice of determinant V (volume of the cell) in n dimensions,
     G = E|U|^2 / (n V^(2/n)),
 
 a number without unit.  Z has 1/12; the less G, the rounder the cell; the ball's G (no lattice cell, but smaller
-than any) falls to 1/(2 pi e) as n grows.  The ratio 1/12 : G, in dB, is the *granular gain*.
+than any) falls to 1/(2 pi e) as n grows.  The ratio 1/12 : G, in dB, is the granular gain.
 
 `measure` estimates G: draw x uniformly from a box whose sides are periods of the lattice, subtract the nearest lattice
 point, and U is exactly uniform in the cell.  The decoders are exact: rounding for Z, two rectangles for A2, rounding
