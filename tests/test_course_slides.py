@@ -35,6 +35,17 @@ def test_facts_refuse_what_was_not_measured() -> None:
             course_facts.mse(name, bits)
 
 
+def test_facts_that_are_computed() -> None:
+    """The weights of the model, the floor of 24 dimensions, cosets near a block; every slide has notes."""
+    assert course_facts.weights() == 106_168_320
+    assert course_facts.floor_gap(24, 48) == "0.59"
+    assert 1 <= course_facts.cosets_within(16) < course_facts.cosets_within(40) < 8192
+    for deck in DECKS:
+        assert set(course_slides.Deck(deck).head) == {"week", "title", "subtitle", "notes"}
+        for slide in deck.read_text().split("\n## ")[1:]:
+            assert "::: notes" in slide, slide[:40]
+
+
 def test_a_slide_in_all_its_parts(tmp_path: Path) -> None:
     """Code runs once and shows its output, numbers are filled in, boxes nest, formulas survive."""
     path = tmp_path / "week9.md"

@@ -2,8 +2,9 @@
 
     mse(family, bits)      mean squared error on Gaussian noise (rd.json), the best of a family at a rate
     gap(family, bits)      the same in dB above Shannon's limit, one decimal
-    arm(name, key)         a result of llm_arms
-    bits, moment           small helpers of the same kind
+    arm(name, key)         a result of llm_arms; weights() of the model there
+    floor_gap, cosets_within   computed by the library
+    moment(lattice)        a measured second moment
 
 An unknown name is an error: a slide cannot show a number that nobody measured.  Tests: tests/test_course_slides.py.
 """
@@ -16,7 +17,7 @@ from math import log10
 from pathlib import Path
 from typing import Any
 
-from llvq_mini import arms
+from llvq_mini import arms, limits
 
 RESULTS = Path(__file__).resolve().parents[2] / "benchmarks" / "results"
 
@@ -59,6 +60,23 @@ def found_arms() -> dict[str, Any]:
 def arm(name: str, key: str, digits: int = 2) -> str:
     """A number of an arm."""
     return f"{found_arms()[name][key]:.{digits}f}"
+
+
+def weights() -> int:
+    """Weights of the embedded model that are quantized."""
+    return int(found_arms()["leech-2"]["weights"])
+
+
+def floor_gap(dimension: int, bits: int) -> str:
+    """The floor of blocks of so many numbers and bits, in dB above Shannon's limit."""
+    return f"{10 * log10(limits.floor(dimension, bits) / limits.shannon(bits / dimension)):.2f}"
+
+
+def cosets_within(squared: float) -> int:
+    """Cosets of the slide's block that have a point within this squared distance."""
+    import course_lattice_figures  # which imports this module
+
+    return int((course_lattice_figures.cosets()[0] <= squared).sum())
 
 
 def moment(lattice: str) -> str:

@@ -98,7 +98,7 @@ def draw_counting() -> Drawn:
 def draw_valley() -> Drawn:
     """Two weights, an elongated error, rounding and feedback."""
     hessian = np.array([[1.0, 0.82], [0.82, 1.0]])
-    weight = np.array([0.42, 0.30])
+    weight = np.array([0.30, 0.42])  # feedback then finds the best of the four points
     grid = np.linspace(-0.75, 1.6, 240)
     u, v = np.meshgrid(grid, grid)
     e = np.stack([u - weight[0], v - weight[1]])
@@ -182,8 +182,8 @@ def draw_instructions() -> Drawn:
     for y, (_, value) in enumerate(rows):
         ax.text(value + 8, y, f"{value:.0f}", va="center")
     budgets = sizes["instructions_a_block_allowed_on_h100"]
-    for name, color, height in (("3 x fp16", "orange", -0.4), ("8 x fp16", "red", -0.68)):
-        ax.axvline(budgets[name], color=COLORS[color], linestyle="--")
+    for name, color, height in (("3 x fp16", "orange", -0.38), ("8 x fp16", "red", -0.7)):
+        ax.plot([budgets[name]] * 2, [height - 0.12, 1.6], color=COLORS[color], linestyle="--")
         ax.text(budgets[name] + 8, height, name.replace("x", "×"), color=COLORS[color], fontsize=12)
     ax.set(
         yticks=[0, 1], yticklabels=[name for name, _ in rows], xlabel="instructions for a block of 24 weights"

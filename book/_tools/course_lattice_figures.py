@@ -249,7 +249,7 @@ def draw_balls() -> Drawn:
 
 
 @cache
-def _cosets() -> tuple[np.ndarray, float]:
+def cosets() -> tuple[np.ndarray, float]:
     """Distance to the nearest point in each of the 8192 cosets, for one Gaussian block."""
     x = 6.0 * np.random.default_rng(24).standard_normal(24)
     found = []
@@ -265,7 +265,7 @@ def _cosets() -> tuple[np.ndarray, float]:
 
 def draw_cosets() -> Drawn:
     """Most cosets are hopeless."""
-    squared, best = _cosets()
+    squared, best = cosets()
     fig, ax = plots.figure(width=6.6, height=4.3)
     ax.hist(squared, bins=70, color=COLORS["grid"])
     ax.axvline(best, color=COLORS["orange"], linewidth=3)

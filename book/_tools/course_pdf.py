@@ -5,8 +5,8 @@
 
 Pages are printed from disk with the print styles of the book, in the light theme. Solutions and folded code are
 opened, so nothing is lost on paper; widgets keep their static pictures, because the script that brings them to life is
-not loaded. Links from chapter to chapter become links inside the PDF. Page numbers and chapter titles are laid over
-the joined pages, since Chromium numbers each file anew.
+not loaded. Links between chapters lead to the place they name inside the PDF. Page numbers and chapter titles are laid
+over the joined pages, since Chromium numbers each file anew; what pypdf then leaves unpacked is compressed again.
 
 Tests: tests/browser/test_course_pdf.py.
 """
@@ -23,9 +23,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from pypdf import PdfReader, PdfWriter
-from pypdf.generic import ArrayObject, DictionaryObject, NameObject
+from pypdf.generic import ArrayObject, DictionaryObject, Fit, FloatObject, NameObject, NullObject
 
 TITLE = "LLVQ: from the Golay code to a 2-bit language model"
 FLAGS = ["--no-sandbox", "--disable-gpu"]
@@ -42,12 +43,23 @@ pre { white-space: pre-wrap !important; overflow: visible !important; }
 .copybtn { display: none !important; }
 details, details * { opacity: 1 !important; animation: none !important; transition: none !important; }
 """
+#: everything unfolded; Chromium notes the places of ids that something links to, so a hidden list links to all of them
 OPEN = """() => {
     for (const node of document.querySelectorAll("details")) node.open = true;
     for (const node of document.querySelectorAll(".toggle-hidden")) node.classList.remove("toggle-hidden");
     const title = document.querySelector(".bd-article h1");
-    const words = title ? [...title.childNodes].filter((n) => !n.classList?.contains("headerlink")) : [];
-    return words.map((n) => n.textContent).join("").trim();
+    const plain = (node) => [...node.childNodes].filter((n) => !n.classList?.contains("headerlink"))
+        .map((n) => n.nodeName === "MJX-CONTAINER" ? (n.querySelector("mjx-assistive-mml") ?? n).textContent
+            : n.textContent).join("").trim();
+    const links = document.createElement("div");
+    links.hidden = true;
+    for (const node of document.querySelectorAll(".bd-article [id]")) {
+        if (node.closest("mjx-container, svg")) continue;
+        links.append(Object.assign(document.createElement("a"), { href: `#${node.id}` }));
+    }
+    document.querySelector(".bd-article")?.append(links);
+    const heads = [...document.querySelectorAll(".bd-article section > h2")].filter((n) => n.checkVisibility());
+    return [title ? plain(title) : "", heads.map((n) => [n.parentNode.id, plain(n)])];
 }"""
 
 
@@ -58,6 +70,11 @@ class Chapter:
     name: str
     title: str
     pdf: bytes
+    sections: list[tuple[str, str]]  # id and heading
+
+
+#: page of the PDF from 0 and height on it (None: its top); keys are names of pages, with #id for a place on them
+Places = dict[str, tuple[int, float | None]]
 
 
 def find_chromium() -> str:
@@ -76,10 +93,11 @@ def print_chapter(page: Any, html: Path, name: str) -> Chapter:
     page.goto(path.as_uri(), wait_until="load")
     page.wait_for_function("!window.MathJax || !MathJax.startup || MathJax.startup.promise")
     page.evaluate("window.MathJax && MathJax.startup ? MathJax.startup.promise.then(() => 1) : 1")
-    title = page.evaluate(OPEN)
+    title, heads = page.evaluate(OPEN)
     page.add_style_tag(content=STYLE)
     margin = {"top": "18mm", "bottom": "20mm", "left": "17mm", "right": "17mm"}
-    return Chapter(name, title, page.pdf(format="A4", print_background=True, margin=margin, scale=0.92))
+    pdf = page.pdf(format="A4", print_background=True, margin=margin, scale=0.92)
+    return Chapter(name, title, pdf, [(anchor, heading) for anchor, heading in heads])
 
 
 def cover(page: Any, logo: Path, chapters: list[Chapter], starts: list[int]) -> bytes:
@@ -112,38 +130,68 @@ def footers(page: Any, lines: list[tuple[str, int]]) -> bytes:
     return page.pdf(format="A4", margin=dict.fromkeys(("top", "bottom", "left", "right"), "0"))
 
 
-def relink(writer: PdfWriter, html: Path, starts: dict[str, int]) -> None:
-    """Links to files of the book become links to the first page of their chapter; others on disk are dropped."""
-    root = html.as_uri()
-    for page in writer.pages:
+def places_of(chapters: list[Chapter], readers: list[PdfReader], starts: list[int]) -> Places:
+    """Where every page of the book and every id on it is in the PDF; `starts` counts from 0."""
+    places: Places = {}
+    for chapter, reader, start in zip(chapters, readers, starts, strict=True):
+        places[chapter.name] = (start, None)
+        for anchor, there in reader.named_destinations.items():
+            number = reader.get_destination_page_number(there)
+            if number is not None:
+                key = f"{chapter.name}#{anchor.removeprefix('/')}"
+                places[key] = (start + number, float(there.top or 0) or None)
+    return places
+
+
+def relink(writer: PdfWriter, html: Path, places: Places, owners: list[str]) -> None:
+    """Links to the book become links inside the PDF, others on disk are dropped. `owners`: chapter of each page."""
+    root = html.as_uri() + "/"
+    for page, owner in zip(writer.pages, owners, strict=True):
         kept = ArrayObject()
         for reference in page.get("/Annots", []):
             note = reference.get_object()
             address = str(note.get("/A", {}).get("/URI", ""))
+            if isinstance(note.get("/Dest"), str):  # inside its chapter; names repeat from chapter to chapter
+                address = f"{root}{owner}.html#{note.pop('/Dest').removeprefix('/')}"
             if address.startswith("file:"):
-                name = address.split("#")[0].removeprefix(root + "/").removesuffix(".html")
-                if name not in starts:
+                name, _, anchor = unquote(address.removeprefix(root)).partition("#")
+                name = name.removesuffix(".html")
+                if name not in places:
                     continue
-                there = writer.pages[starts[name]].indirect_reference
-                target = ArrayObject([there, NameObject("/Fit")])
-                note[NameObject("/A")] = DictionaryObject(
-                    {NameObject("/S"): NameObject("/GoTo"), NameObject("/D"): target}
-                )
+                number, top = places.get(f"{name}#{anchor}", places[name])
+                there = [writer.pages[number].indirect_reference, NameObject("/XYZ"), NullObject()]
+                height = NullObject() if top is None else FloatObject(top)
+                action = {NameObject("/S"): NameObject("/GoTo")}
+                action[NameObject("/D")] = ArrayObject([*there, height, NullObject()])
+                note[NameObject("/A")] = DictionaryObject(action)
             kept.append(reference)
         if "/Annots" in page:
             page[NameObject("/Annots")] = kept
+    writer.root_object.pop("/Names", None)
+
+
+def outline(writer: PdfWriter, chapters: list[Chapter], places: Places) -> None:
+    """Cover, chapters, and below them their sections."""
+    writer.add_outline_item("Cover", 0)
+    for chapter in chapters:
+        parent = writer.add_outline_item(chapter.title, places[chapter.name][0], is_open=False)
+        for anchor, heading in chapter.sections:
+            number, top = places.get(f"{chapter.name}#{anchor}", places[chapter.name])
+            writer.add_outline_item(heading, number, parent, fit=Fit.xyz(top=top))
 
 
 def join(page: Any, html: Path, chapters: list[Chapter]) -> PdfWriter:
     """Cover, chapters, outline, footers, links."""
     readers = [PdfReader(io.BytesIO(chapter.pdf)) for chapter in chapters]
-    starts, lines = [], []
+    starts, lines, owners = [], [], [""]  # page 1 is the cover
     for chapter, reader in zip(chapters, readers, strict=True):
-        starts.append(len(lines) + 2)  # page 1 is the cover
-        lines += [(chapter.title, len(lines) + 2 + place) for place in range(len(reader.pages))]
+        starts.append(len(owners))
+        owners += [chapter.name] * len(reader.pages)
+        lines += [(chapter.title, starts[-1] + 1 + place) for place in range(len(reader.pages))]
     logo = html / "_static" / "llvq" / "logo.svg"
+    front = cover(page, logo, chapters, [start + 1 for start in starts])
     writer = PdfWriter()
-    writer.append(PdfReader(io.BytesIO(cover(page, logo, chapters, starts))), import_outline=False)
+    writer.append(PdfReader(io.BytesIO(front)), import_outline=False)
     for reader in readers:
         writer.append(reader, import_outline=False)
     feet = PdfReader(io.BytesIO(footers(page, lines)))
@@ -151,10 +199,12 @@ def join(page: Any, html: Path, chapters: list[Chapter]) -> PdfWriter:
         raise RuntimeError(f"{len(feet.pages)} footers for {len(lines)} pages; the paper size differs")
     for place, foot in enumerate(feet.pages, 1):
         writer.pages[place].merge_page(foot)
-    writer.add_outline_item("Cover", 0)
-    for chapter, start in zip(chapters, starts, strict=True):
-        writer.add_outline_item(chapter.title, start - 1)
-    relink(writer, html, {chapter.name: start - 1 for chapter, start in zip(chapters, starts, strict=True)})
+    places = places_of(chapters, readers, starts)
+    outline(writer, chapters, places)
+    relink(writer, html, places, owners)
+    for sheet in writer.pages:  # merge_page leaves them unpacked: four fifths of the file
+        sheet.compress_content_streams()
+    writer.compress_identical_objects()
     day = datetime(2026, 1, 1)
     writer.add_metadata(
         {"/Title": TITLE, "/Author": "The llvq_mini authors", "/CreationDate": day.strftime("D:%Y%m%d%H%M%S")}

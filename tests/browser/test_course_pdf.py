@@ -30,15 +30,24 @@ def test_two_pages(browser: Any, html: Path, tmp_path: Path) -> None:
     names = ["book/references", "book/teaching"]
     count = course_pdf.write(browser, html, tmp_path / "two.pdf", names)
     reader = PdfReader(tmp_path / "two.pdf")
+    path_size = (tmp_path / "two.pdf").stat().st_size
     assert len(reader.pages) == count >= 3
     assert len(titles(reader)) == 3 and titles(reader)[0] == "Cover"
     text = [page.extract_text() for page in reader.pages]
     assert course_pdf.TITLE.split(":")[0] in text[0] and all(title in text[0] for title in titles(reader)[1:])
-    starts = [reader.get_destination_page_number(entry) for entry in reader.outline]
+    assert path_size < 3_000_000, "page contents are compressed"
+    tops = [entry for entry in reader.outline if not isinstance(entry, list)]
+    starts = [reader.get_destination_page_number(entry) for entry in tops]
     assert all(title in text[start] for title, start in zip(titles(reader)[1:], starts[1:], strict=True))
     assert all(text[number].rstrip().endswith(str(number + 1)) for number in range(1, count))
     notes = [note.get_object() for page in reader.pages for note in page.get("/Annots", [])]
     assert not any(str(note.get("/A", {}).get("/URI", "")).startswith("file:") for note in notes)
+    below = reader.outline[-1]  # sections of the last page, each where its heading is
+    assert isinstance(below, list)
+    headings = [str(entry.title) for entry in below]
+    assert {"Four weeks", "Grading"} <= set(headings)
+    for entry, heading in zip(below, headings, strict=True):
+        assert heading in text[reader.get_destination_page_number(entry)].replace("\n", " "), heading
 
 
 def test_solutions_are_open(html: Path, browser: Any) -> None:
@@ -81,7 +90,9 @@ def test_whole_pdf() -> None:
         pytest.skip("out/course/book.pdf is not made; run 'make course'")
     reader = PdfReader(path)
     assert len(titles(reader)) == len(course.pages()) + 1
-    for entry, title in zip(reader.outline, titles(reader), strict=True):
+    assert path.stat().st_size < 20_000_000
+    tops = [entry for entry in reader.outline if not isinstance(entry, list)]
+    for entry, title in zip(tops, titles(reader), strict=True):
         if title != "Cover":
             text = reader.pages[reader.get_destination_page_number(entry)].extract_text()
             assert title.split()[0] in text

@@ -72,18 +72,17 @@ def main() -> int:
     arguments.out.mkdir(parents=True, exist_ok=True)
     rows, failed = [], 0
     for path in sorted(arguments.submissions.iterdir()):
+        name = path.name if path.is_dir() else path.stem
         try:
             result = grade(path, arguments.pristine, arguments.hidden, arguments.limit)
         except (ValueError, RuntimeError, zipfile.BadZipFile) as error:
             print(f"{path.name}: not graded: {error}", file=sys.stderr)
             failed += 1
             continue
-        (arguments.out / f"{path.stem}.json").write_text(
-            json.dumps(result, indent=1) + "\n", encoding="utf-8"
-        )
+        (arguments.out / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
         parts = {name: entry["earned"] for name, entry in result["problems"].items()}
-        rows.append({"student": path.stem, "total": result["earned"], "of": result["points"]} | parts)
-        print(f"{path.stem}: {result['earned']} of {result['points']}")
+        rows.append({"student": name, "total": result["earned"], "of": result["points"]} | parts)
+        print(f"{name}: {result['earned']} of {result['points']}")
     if rows:
         with (arguments.out / "grades.csv").open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, fieldnames=list(rows[0]))

@@ -32,8 +32,10 @@ def test_limits_of_numbers(adapters):
     for wrong in (-1, 196_560):
         with pytest.raises(ValueError):
             adapters.run_decode_minimal(np.array([0, wrong]))
-    with pytest.raises(ValueError):
-        adapters.run_encode_minimal(np.array([[8] + 23 * [0]]))
+    no_octad = [0, 2, 2, 2, 2, 2, 2, 2, 2] + 15 * [0]
+    for vector in ([8] + 23 * [0], no_octad, [5] + 7 * [1] + 16 * [0]):
+        with pytest.raises(ValueError):
+            adapters.run_encode_minimal(np.array([vector]))
     v = np.asarray(adapters.run_decode_minimal(np.arange(500)))
     assert np.array_equal(adapters.run_encode_minimal(-v[:50]) >= 0, np.ones(50, bool))
 

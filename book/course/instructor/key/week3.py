@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .week1 import golay_message, golay_words
-from .week2 import nearest_minimal
+from .week2 import leech_contains, nearest_minimal
 
 PAIRS, OCTADS, ODD = 1104, 759 * 128, 4096 * 24  # sizes of the three classes
 
@@ -66,8 +66,8 @@ def _word(bits: NDArray[np.bool_]) -> NDArray[np.int64]:
 def encode_minimal(v: ArrayLike) -> NDArray[np.int64]:
     """Numbers 0 ... 196,559 of minimal vectors (n, 24); ValueError for other vectors."""
     a = np.asarray(v).astype(np.int64)
-    if ((a * a).sum(axis=1) != 32).any():
-        raise ValueError("not a minimal vector: its length squared is not 32")
+    if ((a * a).sum(axis=1) != 32).any() or not leech_contains(a).all():
+        raise ValueError("not a minimal vector: its length squared is not 32, or it is not in the lattice")
     out = np.empty(len(a), dtype=np.int64)
     largest = np.abs(a).max(axis=1)
 

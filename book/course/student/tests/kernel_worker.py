@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 
+GARBAGE = -12345.0
+
 
 def run(library: ctypes.CDLL, call: tuple[Any, ...], order: int) -> tuple[int, np.ndarray]:
     """One launch: status of the scheduler and the output, which starts as garbage."""
     name, grid, block, shared, arrays, size, *last = call
-    out = np.full(size, -12345.0, dtype=np.float32)
+    out = np.full(size, GARBAGE, dtype=np.float32)
     count = last[0] if last else len(arrays[0])
     values: list[Any] = [*(np.ascontiguousarray(a) for a in arrays), out]
     holders = [ctypes.c_void_p(v.ctypes.data) for v in values] + [ctypes.c_int(count)]
