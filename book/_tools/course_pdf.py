@@ -13,6 +13,7 @@ Tests: tests/browser/test_course_pdf.py.
 
 from __future__ import annotations
 
+import base64
 import html as escape
 import io
 import os
@@ -100,31 +101,44 @@ def print_chapter(page: Any, html: Path, name: str) -> Chapter:
     return Chapter(name, title, pdf, [(anchor, heading) for anchor, heading in heads])
 
 
-def cover(page: Any, logo: Path, chapters: list[Chapter], starts: list[int]) -> bytes:
-    """The first page: title, logo, contents."""
+def letters(html: Path) -> str:
+    """The book's Inter as CSS, since pages without an address cannot load files."""
+    font = (html / "_static" / "llvq" / "fonts" / "inter-latin-wght-normal.woff2").read_bytes()
+    source = f"data:font/woff2;base64,{base64.b64encode(font).decode()}"
+    return f'@font-face{{font-family:Inter;font-weight:100 900;src:url("{source}")}}'
+
+
+def cover(page: Any, html: Path, chapters: list[Chapter], starts: list[int]) -> bytes:
+    """The first page: title, logo, contents; RuntimeError if they need a second one."""
+    logo = html / "_static" / "llvq" / "logo.svg"
     rows = "".join(
         f"<tr><td>{escape.escape(chapter.title)}</td><td>{start}</td></tr>"
         for chapter, start in zip(chapters, starts, strict=True)
     )
     page.set_content(
-        "<style>body{font:13pt/1.5 Inter,system-ui,sans-serif;color:#1f2933;margin:28mm 22mm}"
-        "svg{width:48mm}h1{font-size:32pt;line-height:1.12;letter-spacing:-.02em;margin:14mm 0 4mm}"
-        "p{color:#5b6875;margin:0 0 14mm}table{width:100%;border-collapse:collapse;font-size:11.5pt}"
-        "td{padding:1.4mm 0;border-bottom:.3mm solid #d5dbe1}td+td{text-align:right}</style>"
+        f"<style>{letters(html)}body{{font:12pt/1.4 Inter,sans-serif;color:#1f2933;margin:14mm 14mm 0}}"
+        "svg{width:36mm}h1{font-size:28pt;line-height:1.12;letter-spacing:-.02em;margin:9mm 0 3mm}"
+        "p{color:#5b6875;margin:0 0 9mm}table{width:100%;border-collapse:collapse;font-size:10pt}"
+        "td{padding:.75mm 0;border-bottom:.3mm solid #d5dbe1}td+td{text-align:right}</style>"
         f"{logo.read_text(encoding='utf-8')}<h1>{TITLE}</h1><p>The llvq_mini authors. Apache-2.0.</p>"
         f"<table>{rows}</table>"
     )
-    return page.pdf(format="A4", print_background=True, page_ranges="1")
+    page.evaluate("document.fonts.ready.then(() => 1)")
+    made = page.pdf(format="A4", print_background=True)
+    if (count := len(PdfReader(io.BytesIO(made)).pages)) != 1:
+        raise RuntimeError(f"the contents need {count} pages; the cover has room for one")
+    return made
 
 
-def footers(page: Any, lines: list[tuple[str, int]]) -> bytes:
+def footers(page: Any, html: Path, lines: list[tuple[str, int]]) -> bytes:
     """Transparent pages with a chapter title and a number at the foot each."""
     sheets = "".join(
         f"<div><span>{escape.escape(title)}</span><span>{number}</span></div>" for title, number in lines
     )
     page.set_content(
-        "<style>@page{size:A4;margin:0}body{margin:0}div{box-sizing:border-box;height:297mm;padding:284mm 17mm 0;"
-        "display:flex;justify-content:space-between;break-after:page;font:8.5pt Inter,system-ui,sans-serif;"
+        f"<style>{letters(html)}@page{{size:A4;margin:0}}body{{margin:0}}"
+        "div{box-sizing:border-box;height:297mm;padding:284mm 17mm 0;"
+        "display:flex;justify-content:space-between;break-after:page;font:8.5pt Inter,sans-serif;"
         f"color:#5b6875}}div:last-child{{break-after:auto}}</style>{sheets}"
     )
     return page.pdf(format="A4", margin=dict.fromkeys(("top", "bottom", "left", "right"), "0"))
@@ -188,13 +202,12 @@ def join(page: Any, html: Path, chapters: list[Chapter]) -> PdfWriter:
         starts.append(len(owners))
         owners += [chapter.name] * len(reader.pages)
         lines += [(chapter.title, starts[-1] + 1 + place) for place in range(len(reader.pages))]
-    logo = html / "_static" / "llvq" / "logo.svg"
-    front = cover(page, logo, chapters, [start + 1 for start in starts])
+    front = cover(page, html, chapters, [start + 1 for start in starts])
     writer = PdfWriter()
     writer.append(PdfReader(io.BytesIO(front)), import_outline=False)
     for reader in readers:
         writer.append(reader, import_outline=False)
-    feet = PdfReader(io.BytesIO(footers(page, lines)))
+    feet = PdfReader(io.BytesIO(footers(page, html, lines)))
     if len(feet.pages) != len(lines):
         raise RuntimeError(f"{len(feet.pages)} footers for {len(lines)} pages; the paper size differs")
     for place, foot in enumerate(feet.pages, 1):

@@ -91,6 +91,8 @@ def test_whole_pdf() -> None:
     reader = PdfReader(path)
     assert len(titles(reader)) == len(course.pages()) + 1
     assert path.stat().st_size < 20_000_000
+    contents = " ".join(reader.pages[0].extract_text().split())
+    assert [title for title in titles(reader)[1:] if title not in contents] == []
     tops = [entry for entry in reader.outline if not isinstance(entry, list)]
     for entry, title in zip(tops, titles(reader), strict=True):
         if title != "Cover":
