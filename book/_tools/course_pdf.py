@@ -118,8 +118,8 @@ def cover(page: Any, html: Path, chapters: list[Chapter], starts: list[int]) -> 
     page.set_content(
         f"<style>{letters(html)}body{{font:12pt/1.4 Inter,sans-serif;color:#1f2933;margin:14mm 14mm 0}}"
         "svg{width:36mm}h1{font-size:28pt;line-height:1.12;letter-spacing:-.02em;margin:9mm 0 3mm}"
-        "p{color:#5b6875;margin:0 0 9mm}table{width:100%;border-collapse:collapse;font-size:10pt}"
-        "td{padding:.75mm 0;border-bottom:.3mm solid #d5dbe1}td+td{text-align:right}</style>"
+        "p{color:#5b6875;margin:0 0 9mm}table{width:100%;border-collapse:collapse;font-size:10.5pt}"
+        "td{padding:.9mm 0;border-bottom:.3mm solid #d5dbe1}td+td{text-align:right}</style>"
         f"{logo.read_text(encoding='utf-8')}<h1>{TITLE}</h1><p>The llvq_mini authors. Apache-2.0.</p>"
         f"<table>{rows}</table>"
     )
