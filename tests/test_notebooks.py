@@ -49,6 +49,21 @@ def test_notebook_is_valid_and_complete(path: Path) -> None:
         assert (ROOT / "notebooks" / target).exists()
 
 
+def test_every_figure_has_a_caption() -> None:
+    """Each plots.show in a chapter says what the figure is (alt) and, differently, what to look for (caption)."""
+    found, bare = 0, []
+    for path in FILES:
+        for cell in load(path).cells[1:]:
+            if cell.cell_type != "code":
+                continue
+            for call in (node for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Call)):
+                if ast.unparse(call.func) == "plots.show":
+                    found += 1
+                    if len(call.args) < 3 or ast.unparse(call.args[1]) == ast.unparse(call.args[2]):
+                        bare.append(f"{path.stem}: {ast.unparse(call)[:60]}")
+    assert found > 35 and not bare
+
+
 def test_conversion_of_each_construct() -> None:
     """A chapter with one of everything becomes what Jupyter can show."""
     text = """# Title
