@@ -4,7 +4,7 @@
 
 `code` is CUDA C++ with one kernel `extern "C" __global__ void NAME(...)`; it sees what kernels/padded.cuh declares.  It
 runs three times on the CPU, with the threads of a block upwards, downwards and shuffled, because a result that depends
-on the order is no result.  For book/labs/kernels.md.  Tests: tests/test_lab.py.
+on the order is no result.  For book/lab_kernels.md.  Tests: tests/test_lab.py.
 """
 
 from __future__ import annotations

@@ -12,15 +12,16 @@ Not here: measuring (bench.py), the explorer (widgets).  Tests: tests/test_bench
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from llvq_mini import plots
-from llvq_mini.widgets.distortion_bitrate import gap_db
+from llvq_mini.widgets.distortion_bitrate import gap_db, label
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+__all__ = ["best", "gap_db", "gaps", "label"]
 
 _LINES: tuple[tuple[str, tuple[str, ...], str, str, Any], ...] = (
     ("Lloyd-Max scalar", ("Lloyd-Max scalar",), "red", "s", "-"),
@@ -45,26 +46,14 @@ def best(points: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return chosen
 
 
-def label(point: dict[str, Any]) -> str:
-    """The name of a point of rd.json in at most 34 characters, with plurals where they belong.
-
-    Shells of a shape-gain code lose their word, and a list of caps becomes its first and last one.
-    """
-    name = re.sub(r"(tapered|interlocked) shape-gain", r"\1", point["name"])
-    name = name.replace("shape-gain, shells", "shape-gain").replace(" lattice, entropy", " entropy")
-    name = re.sub(r"caps (\d+), .*?(\d+)$", r"caps \1-\2", name)
-    name = name.replace(" 0 gain bits", " no gain bit").replace(" 1 gain bits", " 1 gain bit")
-    return re.sub(r"\b(?!1 )([\d.]+) bit\b", r"\1 bits", name)
-
-
 def gaps(found: dict[str, Any]) -> Figure:
     """The figure; found: the content of rd.json."""
     fig, ax = plots.figure(width=7.6, height=4.6)
-    for label, families, color, marker, dash in _LINES:
+    for text, families, color, marker, dash in _LINES:
         points = [p for p in found["points"] if p["source"] == "gaussian" and p["family"] in families]
         line = [(p["rate"], gap_db(p["mse"], p["rate"])) for p in best(points) if p["rate"] <= 4.001]
         ax.plot(
-            *zip(*line, strict=True), color=plots.COLORS[color], marker=marker, linestyle=dash, label=label
+            *zip(*line, strict=True), color=plots.COLORS[color], marker=marker, linestyle=dash, label=text
         )
     floors = [(row["rate"], gap_db(row["floor24"], row["rate"])) for row in found["limits"]]
     ax.plot(

@@ -25,6 +25,7 @@ from __future__ import annotations
 import html
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,18 @@ SOURCES: dict[str, tuple[str, float, str, str]] = {
 def gap_db(mse: float, rate: float, factor: float = 1.0) -> float:
     """Distance of a distortion to the curve factor 2^(-2 rate), in dB."""
     return 10 * math.log10(mse / (factor * 2 ** (-2 * rate)))
+
+
+def label(point: dict[str, Any]) -> str:
+    """The name of a point of rd.json in at most 34 characters, with plurals where they belong.
+
+    Shells of a shape-gain code lose their word, and a list of caps becomes its first and last one.
+    """
+    name = re.sub(r"(tapered|interlocked) shape-gain", r"\1", point["name"])
+    name = name.replace("shape-gain, shells", "shape-gain").replace(" lattice, entropy", " entropy")
+    name = re.sub(r"caps (\d+), .*?(\d+)$", r"caps \1-\2", name)
+    name = name.replace(" 0 gain bits", " no gain bit").replace(" 1 gain bits", " 1 gain bit")
+    return re.sub(r"\b(?!1 )([\d.]+) bit\b", r"\1 bits", name)
 
 
 class DistortionBitrate(Widget):
@@ -125,7 +138,7 @@ class DistortionBitrate(Widget):
 
 
 def load_results(data: str | Path | Mapping[str, Any]) -> dict[str, Any]:
-    """The benchmark's content, checked for the fields that the widgets read.
+    """The benchmark's content, checked for the fields that the widgets read; names as `label` has them.
 
     Raises LLVQError: the file is missing, is not JSON, or lacks a field.
     """
@@ -145,7 +158,7 @@ def load_results(data: str | Path | Mapping[str, Any]) -> dict[str, Any]:
         rows = content.get(key) if isinstance(content, Mapping) else None
         if not rows or any(field not in row for row in rows for field in fields):
             raise LLVQError(f"{source} must hold a list '{key}' with {', '.join(fields)}; run 'make bench'")
-    return dict(content)
+    return {**content, "points": [{**p, "name": label(p)} for p in content["points"]]}
 
 
 def _mark(look: dict[str, Any]) -> str:
