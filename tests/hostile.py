@@ -192,45 +192,7 @@ def settings() -> Iterator[Case]:
         for value in HUGE[:8]:
             path = (*at, "linears", LINEAR, "shape", place)
             yield f"shape[{place}] {value}", sealed(edited("config.json", set_at(*path, value=value)))
-    for key, values in [
-        ("kind", ["ball", "none", None, 7]),
-        ("caps", [[], [1 << 40], [13] * 6, [-2] * 6, [12] * 100_000, "8", None, [8, 9, 10, 11, 12, 12.5]]),
-        (
-            "levels",
-            [[], [1] * 5, [-1] * 6, [0] * 6, ["x"] * 6, [[1] * 6] * 6, None, [3, 2, 1, 4, 5, 6], [1e400] * 6],
-        ),
-        ("more", [1]),
-    ]:
-        for value in values:
-            path = (*at, "codebooks", 0, key)
-            yield (
-                f"codebook {key} {str(value)[:30]}",
-                sealed(edited("config.json", set_at(*path, value=value))),
-            )
-    spheres = {"kind": "interlocked", "caps": [4, 5], "levels": [3.0, 4.0]}
-    stages = {"kind": "residual", "stages": [spheres, spheres], "scales": [1.0, 0.3], "name": "x"}
-    for key, values in [
-        ("caps", [[], [1], [31] * 8, [1 << 40] * 2, [4] * 100_000, [4.0, 5.0], "45", 7, [[4], [5]]]),
-        ("levels", [[], [3], [-1, 1], [0, 1], ["x", "y"], [1e400, 1], [[1, 2]], [None, 1], {}]),
-        ("more", [1]),
-    ]:
-        for value in values:
-            lying = edited("config.json", set_at(*at, "codebooks", 0, value={**spheres, key: value}))
-            yield f"spheres {key} {str(value)[:30]}", sealed(lying)
-    for key, values in [
-        ("stages", [[], [spheres], [spheres] * 3, [spheres] * 10_000, [stages, spheres], [7, None], "x", {}]),
-        ("scales", [[], [1], [0, 1], [-1, 1], [1e400, 1], ["x", 1], [[1], [1]], [10**400, 1], None, "ab"]),
-        ("name", [None, 7, "x" * (1 << 20), []]),
-        ("more", [1]),
-    ]:
-        for value in values:
-            lying = edited("config.json", set_at(*at, "codebooks", 0, value={**stages, key: value}))
-            yield f"stages {key} {str(value)[:30]}", sealed(lying)
-    for fitting in (spheres, stages):  # of another size, or with another checksum
-        yield (
-            f"other {fitting['kind']}",
-            sealed(edited("config.json", set_at(*at, "codebooks", 0, value=fitting))),
-        )
+    yield from codebooks()
     for key, values in [
         ("num_hidden_layers", [0, 1, 3, -5, 1 << 40, 1e9, "2", None, []]),
         ("hidden_size", [-40, 0, 41, 1 << 39, 1 << 70, "x", None]),
@@ -244,6 +206,50 @@ def settings() -> Iterator[Case]:
     ]:
         for value in values:
             yield f"config {key} {value}", sealed(edited("config.json", set_at(key, value=value)))
+
+
+def codebooks() -> Iterator[Case]:
+    """The list of codebooks in quantization_config: one entry changed, or replaced by that of another code."""
+    at = ("quantization_config", "codebooks", 0)
+    for key, values in [
+        ("kind", ["ball", "none", None, 7]),
+        ("caps", [[], [1 << 40], [13] * 6, [-2] * 6, [12] * 100_000, "8", None, [8, 9, 10, 11, 12, 12.5]]),
+        (
+            "levels",
+            [[], [1] * 5, [-1] * 6, [0] * 6, ["x"] * 6, [[1] * 6] * 6, None, [3, 2, 1, 4, 5, 6], [1e400] * 6],
+        ),
+        ("more", [1]),
+    ]:
+        for value in values:
+            path = (*at, key)
+            yield (
+                f"codebook {key} {str(value)[:30]}",
+                sealed(edited("config.json", set_at(*path, value=value))),
+            )
+    spheres = {"kind": "interlocked", "caps": [4, 5], "levels": [3.0, 4.0]}
+    stages = {"kind": "residual", "stages": [spheres, spheres], "scales": [1.0, 0.3], "name": "x"}
+    for key, values in [
+        ("caps", [[], [1], [31] * 8, [1 << 40] * 2, [4] * 100_000, [4.0, 5.0], "45", 7, [[4], [5]]]),
+        ("levels", [[], [3], [-1, 1], [0, 1], ["x", "y"], [1e400, 1], [[1, 2]], [None, 1], {}]),
+        ("more", [1]),
+    ]:
+        for value in values:
+            lying = edited("config.json", set_at(*at, value={**spheres, key: value}))
+            yield f"spheres {key} {str(value)[:30]}", sealed(lying)
+    for key, values in [
+        ("stages", [[], [spheres], [spheres] * 3, [spheres] * 10_000, [stages, spheres], [7, None], "x", {}]),
+        ("scales", [[], [1], [0, 1], [-1, 1], [1e400, 1], ["x", 1], [[1], [1]], [10**400, 1], None, "ab"]),
+        ("name", [None, 7, "x" * (1 << 20), []]),
+        ("more", [1]),
+    ]:
+        for value in values:
+            lying = edited("config.json", set_at(*at, value={**stages, key: value}))
+            yield f"stages {key} {str(value)[:30]}", sealed(lying)
+    for fitting in (spheres, stages):  # of another size, or with another checksum
+        yield (
+            f"other {fitting['kind']}",
+            sealed(edited("config.json", set_at(*at, value=fitting))),
+        )
 
 
 def manifests() -> Iterator[Case]:

@@ -191,19 +191,22 @@ class Api(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """A list of the modules with the first sentence of each, and one section a module."""
-        names = self.arguments[0].split()
+        trees = {name: self.parsed(name) for name in self.arguments[0].split()}
         listed = nodes.bullet_list()
-        for name in names:
-            first = docstring(ast.parse(source(name).read_text(encoding="utf-8")), name).split("\n\n")[0]
+        for name, tree in trees.items():
+            first = docstring(tree, name).split("\n\n")[0]
             link = nodes.reference("", name.replace("/", "."), refuri="#" + anchor(name), internal=True)
             listed += nodes.list_item("", nodes.paragraph("", "", link, nodes.Text(": "), *inline(first)))
-        return [listed, *(self.module(name) for name in names)]
+        return [listed, *(self.module(name, tree) for name, tree in trees.items())]
 
-    def module(self, name: str) -> nodes.section:
-        """A module's essay and members."""
+    def parsed(self, name: str) -> ast.Module:
+        """A module's syntax tree; the page is made anew when its source changes."""
         path = source(name)
         self.env.note_dependency(str(path))
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        return ast.parse(path.read_text(encoding="utf-8"))
+
+    def module(self, name: str, tree: ast.Module) -> nodes.section:
+        """A module's essay and members."""
         place = anchor(name)
         section = nodes.section("", nodes.title(name, name.replace("/", ".")), ids=[place], names=[place])
         self.state.document.note_explicit_target(section)

@@ -16,6 +16,7 @@ import json
 import re
 import sys
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +148,7 @@ def inline(text: str, chapter: Chapter) -> str:
     return re.sub(r"^\([\w-]+\)=$\n?", "", text, flags=re.MULTILINE)
 
 
+@cache
 def address(name: str) -> str:
     """Where a link from a notebook finds a page: its notebook, or the page itself if that has no cells."""
     page = BOOK / f"{name}.md"

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+#: what outputs hold before a kernel runs
 GARBAGE = -12345.0
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from kernel_worker import GARBAGE
 from numpy.typing import NDArray
 
 SHIM = Path(__file__).resolve().parents[1] / "shim"
@@ -22,8 +23,6 @@ ERRORS = {
     1: "some threads wait at a barrier that others never reach",
     2: "the kernel writes behind its shared memory",
 }
-#: what outputs hold before a kernel runs, as in kernel_worker.py
-GARBAGE = -12345.0
 _compiled: dict[str, Path] = {}
 
 
